@@ -47,7 +47,8 @@ from mooring.core.requests import (
 from mooring.ports import Cluster
 from mooring.services.assembly import Services, assemble
 from mooring.services.cluster.advertisement_writer import AdvertisementWriter
-from mooring.services.cluster.membership import ClusterMembership, HostFacts
+from mooring.services.cluster.membership import ClusterMembership
+from mooring.services.cluster.own_record import HostFacts
 from mooring.services.ipam.allocator import IpamPolicy
 from mooring.services.networking.assembly import World
 from mooring.testing.memory_engine import MemoryEngine

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 from mooring.core.address_claims import AddressClaim, HostClaim, Spec
-from mooring.core.faults import Conflict, Exhausted, Fault, NotFound, Unavailable
+from mooring.core.cluster_hosts import ClusterHost, Underlay
+from mooring.core.faults import Conflict, Exhausted, Fault, NotFound, StaleRevision, Unavailable
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Address, Subnet
 from mooring.core.pools import Pool
@@ -18,6 +20,7 @@ from mooring.core.sessions import SessionRule
 from mooring.core.subnet_index import Holdings
 from mooring.ports import HostNet
 from mooring.services.cluster.address_plan import AddressPlan
+from mooring.services.cluster.host_records import HostRecords
 from mooring.services.cluster.shared_values import Member
 from mooring.services.ipam.allocator import Ipam, IpamPolicy
 from mooring.services.records.record_cache import RecordCache
@@ -89,6 +92,7 @@ class Host:
         self.plan = AddressPlan(
             self.cache, self.ipam.index, self.client, self.clock, member, RULE, self.world.sightings
         )
+        self.plan.restored.again.append(self.join)
         self.ipam.shared.plan = self.plan
 
     async def host_net(self) -> HostNet:
@@ -103,6 +107,7 @@ class Host:
         """The daemon starts; what was given to nobody who lives is released, as the garbage collector does."""
         await self.cache.load()
         await self.plan.begin()
+        await self.join()
         if not list(self.cache.every(Pool)):
             options = {"gateway": "none"}
             request = PoolRequest(SPACE, self.world.subnet.version, self.world.subnet, options=options)
@@ -125,6 +130,16 @@ class Host:
         self.ready = True
         if turning:
             self.spawn(self.turns())
+
+    async def join(self) -> None:
+        """It has a record in the cluster."""
+        records = HostRecords(self.client)
+        with suppress(StaleRevision, Unavailable):
+            underlay = Underlay("192.0.2.1", "eth0", 1500)
+            host = ClusterHost(
+                id=self.name, name=self.name, machine=self.name, boot="", underlay=underlay, version="", joined=0.0
+            )
+            await records.put_host(host, 0)
 
     @property
     def pool(self) -> Pool:

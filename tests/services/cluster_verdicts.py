@@ -9,13 +9,14 @@ from mooring.core.address_claims import AddressClaim, HostClaim, Phase
 from mooring.core.blocks import Block, HostBlock, decides, division
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Address, Subnet
+from mooring.services.cluster.shared_values import SharedValues
 from mooring.testing.address_history import at_rest
 from tests.services.cluster_hosts import SPACE, Host
 
 
 async def wrong_at_rest(hosts: Sequence[Host], subnet: Subnet) -> list[str]:
     """A line for each thing that is lost, leaked, or not alike here and there."""
-    values = hosts[0].plan.values
+    values = SharedValues(hosts[0].client)
     blocks = {i: seen.value for i, seen in (await values.blocks(SPACE, subnet)).items() if seen.value is not None}
     claims = {claim.address: claim for claim, _ in await values.claims(SPACE, subnet)}
     found = [

@@ -62,6 +62,11 @@ PROFILES = {
         size=3, text="10.0.0.0/26", sightings=3.0, weights=(0.4, 0.1, 0.1, 0.1, 0.3), fate=0.02, named=0.7,
         fates=("wrong", "wrong", "kill", "off", "delay", "fail"),
     ),
+    # The servers are restored from backups.
+    "restored": Profile(
+        size=3, text="10.0.0.0/26", sightings=3.0, cooldown=1.0, weights=(0.3, 0.25, 0.1, 0.15, 0.2), fate=0.03,
+        fates=("backup", "backup", "restore", "kill", "off", "cut"),
+    ),
     # Single claims only.
     "small": Profile(size=3, text="10.0.0.0/28", keys=3, weights=(0.2, 0.15, 0.2, 0.1, 0.35)),
 }  # fmt: skip
@@ -87,6 +92,7 @@ class World:
         self.waiting: list[asyncio.Future[None]] = []
         self.calm = True
         self.servers = MemoryCluster(self.clock, self.pause)
+        self.backups: list[tuple[float, Any]] = []
         self.ends: list[tuple[float, Callable[[], object]]] = []
         self.hosts = [Host(self, f"h{number}") for number in range(self.profile.size)]
 
@@ -212,6 +218,10 @@ class World:
                 self.later(0.0, 20.0, self.servers.deliver)
             case "jump" if host.ready:
                 host.clock.off += self.random.choice((-7200.0, -60.0, 60.0, 7200.0))
+            case "backup":
+                self.backups.append((self.clock.boot(), self.servers.backup()))
+            case "restore":
+                self.restore()
             case "wrong" if host.ready:
                 # An operator takes a host for off which is only cut off; it is told when it is heard again.
                 other = self.random.choice([each for each in self.hosts if each is not host])
@@ -223,6 +233,23 @@ class World:
                         host.spawn(self.forget(host, other))
             case _:
                 pass
+
+    def restore(self) -> None:
+        """All servers are off for a while, and come back as they were at a backup of before. What a host wrote in the
+        last second is not looked for: it has not said yet that there is something to look for (ADR 52)."""
+        old = [backup for at, backup in self.backups if self.clock.boot() - at > 12.0]
+        if not old or any(host.plan.restored.has_written for host in self.hosts):
+            return
+        backup = self.random.choice(old)
+        self.backups = [(at, each) for at, each in self.backups if each[0] <= backup[0]]
+        self.notes["restored"] += 1
+        self.servers.lose_majority()
+
+        def back() -> None:
+            self.servers.restore(backup)
+            self.servers.regain_majority()
+
+        self.later(6.0, 40.0, back)
 
     async def forget(self, host: Host, other: Host) -> None:
         """An operator says that a host is gone for good; he may be wrong about that, but it is off."""

@@ -12,7 +12,8 @@ from mooring.core.datapath import host_end
 from mooring.core.networks import Address
 from mooring.core.plumbing import Inside
 from mooring.services.assembly import Services, assemble
-from mooring.services.cluster.membership import ClusterMembership, HostFacts
+from mooring.services.cluster.membership import ClusterMembership
+from mooring.services.cluster.own_record import HostFacts
 from mooring.services.cluster.shared_values import SharedValues
 from mooring.services.networking.assembly import World
 from mooring.services.networking.cluster_runtime import ClusterRuntime

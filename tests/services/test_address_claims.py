@@ -80,7 +80,7 @@ async def test_an_address_of_a_host_that_is_silent_moves_by_policy_or_by_force(h
             await claim(two, "key:db")
         world.clock.advance(6.0)
         if how == "ask":
-            with pytest.raises(Conflict, match=r"may still use it.*force the move"):
+            with pytest.raises(Conflict, match=r"may still use it.*lease move 10.0.0.* --force"):
                 await claim(two, "key:db")
             return
         here = await claim(two, "key:db") if how == "auto" else await forced(two, "key:db")
@@ -131,6 +131,7 @@ async def test_what_the_host_has_told_to_be_idle_does_not_start_without_asking()
         address = (await claim(host, "key:a")).address
         await use(host, address)
         await leave(host, address)
+        await host.plan.restored.look()
         world.servers.fail_next(When.AFTER)
         await turns(world, 1)
         world.servers.lose_majority()

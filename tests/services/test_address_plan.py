@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
 
-from mooring.core.cluster_hosts import ClusterHost, Underlay
 from mooring.core.faults import Conflict, Unavailable
 from mooring.services.cluster.host_records import HostRecords
 from mooring.testing.memory_cluster import Step, let_others_run
@@ -67,11 +67,10 @@ async def test_it_says_whose_an_address_is_and_names_the_host() -> None:
     async with cluster() as world:
         one, two = world.hosts
         for host in (one, two):
-            record = ClusterHost(
-                id=host.name, name=f"web {host.name}", machine="", boot="", underlay=Underlay("", "", 0), version="",
-                joined=0.0,
-            )  # fmt: skip
-            await HostRecords(host.client).put_host(record, 0)
+            records = HostRecords(host.client)
+            record, revision = await records.host(host.name)
+            assert record is not None
+            await records.put_host(replace(record, name=f"web {host.name}"), revision)
         free = ip_address(await run(two))
         made = await claim(two, "key:db")
         await turns(world, seconds=60.0)

@@ -55,7 +55,7 @@ def shared(host: MemberHost) -> dict[str, bytes]:
     return {
         key: value
         for key, value in host.servers.records.items()
-        if key.partition("/")[0] not in ("host", "session", "cluster")
+        if key.partition("/")[0] not in ("host", "session", "cluster", "mark")
     }
 
 

@@ -99,7 +99,7 @@ async def test_in_an_outage_the_view_says_since_when_and_what_waits() -> None:
     assert view.unreached_for == 5.0
     assert view.waiting == ["1 address to release", "1 address that is not in use any more"]
     host.servers.mend(host.setup.address)
-    for _ in range(2):
+    for _ in range(5):
         await host.turn(1.0)
     view = await rows(host).view()
     assert (view.unreached_for, view.waiting) == (None, [])

@@ -97,6 +97,7 @@ async def test_a_host_that_was_forgotten_gives_nothing_until_it_was_told() -> No
         with pytest.raises(Unavailable):
             await host.run()
         world.servers.mend()
+        world.clock.advance(5.0)
         lost: list[Lease] = []
         await host.plan.blocks.verify(shared(world), lost)
         assert [str(lease.address) for lease in lost] == [address]
@@ -323,6 +324,7 @@ async def test_what_was_lost_is_told_also_when_the_cluster_fails_right_after_and
         host.boots += 1
         host.build()
         await host.cache.load()
+        await host.plan.restored.look()
         world.servers.fail_next(When.BEFORE)
         lost: list[Lease] = []
         with pytest.raises(Unavailable):

@@ -10,7 +10,8 @@ import pytest
 from mooring.core.cluster_hosts import ClusterAccess, Underlay, Verdict, session_key
 from mooring.core.faults import BadRequest, Conflict, NotFound, Unavailable
 from mooring.services.cluster.host_records import HostRecords
-from mooring.services.cluster.membership import REFRESH, TELL, TTL, ClusterMembership, HostFacts
+from mooring.services.cluster.membership import REFRESH, TTL, ClusterMembership
+from mooring.services.cluster.own_record import TELL, HostFacts
 from mooring.testing.clocks import ManualClock
 from mooring.testing.memory_cluster import MemoryCluster
 from mooring.testing.memory_cluster_setup import MemoryClusterSetup

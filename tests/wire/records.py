@@ -10,6 +10,7 @@ from msgspec import structs
 from mooring.core.address_claims import AddressClaim, HostClaim, Identity, Phase, Want
 from mooring.core.advertisements import Advertisement
 from mooring.core.blocks import Block, HostBlock, SharedSubnet
+from mooring.core.cluster_marks import ClusterMark
 from mooring.core.cluster_networks import ClusterNetwork, HostNetwork, NetworkMember, VniHolder
 from mooring.core.containers import Holder
 from mooring.core.deny_entries import DenyEntry
@@ -240,6 +241,7 @@ HOST_NETWORKS = st.builds(
 )  # fmt: skip
 NETWORK_MEMBERS = st.builds(NetworkMember, space=IDENT, subnet=SUBNET, host=IDENT, network=TEXT, name=TEXT)
 VNI_HOLDERS = st.builds(VniHolder, vni=st.integers(1, 2**24 - 1), network=TEXT, space=IDENT, subnet=SUBNET)
+CLUSTER_MARKS = st.builds(ClusterMark, host=TEXT, count=st.integers(0, 2**40), restore=TEXT)
 
 
 @st.composite
@@ -287,4 +289,5 @@ RECORDS = (
     | HOST_BLOCKS
     | HOST_CLAIMS
     | HOST_NETWORKS
+    | CLUSTER_MARKS
 )

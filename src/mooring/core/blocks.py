@@ -16,7 +16,7 @@ import msgspec
 
 from mooring.core.address_claims import AddressClaim
 from mooring.core.addresses import address_of, span
-from mooring.core.faults import Conflict
+from mooring.core.faults import Conflict, Exhausted
 from mooring.core.networks import Address, Subnet
 
 # Prefix length of a block. A subnet no larger than one has claims of single addresses only.
@@ -209,3 +209,19 @@ def dispensable(free: Mapping[int, int], empty: Iterable[int], low: int = LOW) -
     One is kept, and so many that the next is not claimed at once."""
     candidates = [index for index in empty if sum(free.values()) - free[index] >= 2 * low]
     return max(candidates) if candidates and len(free) > 1 else None
+
+
+def all_owned(subnet: Subnet, blocks: Iterable[Block]) -> Exhausted:
+    """The fault where none of the subnet's blocks is free."""
+    owners = sorted({block.host for block in blocks if block.host})
+    return Exhausted(
+        f"subnet {subnet} is full: each of its blocks has an owner",
+        holder=", ".join(f"host {owner}" for owner in owners[:5]),
+        hint="stop containers there, or forget a host that is gone for good",
+    )
+
+
+def not_ours(subnet: Subnet, address: Address | None) -> Conflict:
+    """The fault where a block is another host's by now. address: the one that was meant, if one was."""
+    what = f"the block of address {address}" if address is not None else f"a block of {subnet}"
+    return Conflict(f"{what} is not this host's any more", hint="try again")

@@ -111,6 +111,24 @@ class MemoryCluster:
             done += 1
         return done
 
+    def backup(self) -> tuple[int, dict[str, Entry]]:
+        """What `restore` takes: everything as it is now, as `etcdctl snapshot save` has it."""
+        return self.revision, dict(self._records)
+
+    def restore(self, backup: tuple[int, dict[str, Entry]]) -> None:
+        """The servers are as they were, and know nothing of what came after, as after `etcdctl snapshot restore`; what
+        was under way comes to nothing."""
+        self.revision, records = backup
+        self._records = dict(records)
+        self._keys = sorted(self._records)
+        self._ends = {key: (ttl, self.clock.boot() + ttl) for key, (ttl, _) in self._ends.items() if key in records}
+        self.history = []
+        self.compacted = self.revision
+        self._in_flight.clear()
+        self._faults.clear()
+        self._delays = 0
+        self.wake()
+
     def compact(self, revision: int | None = None) -> None:
         """Forget the history up to the revision, or all."""
         self.compacted = max(self.compacted, self.revision if revision is None else revision)

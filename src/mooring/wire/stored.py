@@ -17,6 +17,7 @@ import msgspec
 
 from mooring.core.address_claims import HostClaim
 from mooring.core.blocks import HostBlock, SharedSubnet
+from mooring.core.cluster_marks import ClusterMark
 from mooring.core.cluster_networks import HostNetwork
 from mooring.core.containers import Holder
 from mooring.core.deny_entries import DenyEntry
@@ -71,17 +72,19 @@ Record = (
     | HostBlock
     | HostClaim
     | HostNetwork
+    | ClusterMark
 )
 R = TypeVar(
     "R", Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent, KeptNetwork, Move, SubnetPool, DenyEntry,
-    DnsRecord, NetworkPort, Vnic, SharedSubnet, HostBlock, HostClaim, HostNetwork,
+    DnsRecord, NetworkPort, Vnic, SharedSubnet, HostBlock, HostClaim, HostNetwork, ClusterMark,
 )  # fmt: skip
 R_co = TypeVar("R_co", covariant=True)
 
 # In the order of loading: who listens to an endpoint or a lease can look up its network and its sandbox or pool.
 PREFIXES = (
-    "engine/", "deny/", "dns/", "estate/", "subnet-pool/", "vnic/", "shared/", "block/", "claim/", "cluster-network/",
-    "pool/", "network/", "port/", "sandbox/", "holder/", "intent/", "move/", "endpoint/", "lease/",
+    "engine/", "deny/", "dns/", "estate/", "subnet-pool/", "vnic/", "mark/", "shared/", "block/", "claim/",
+    "cluster-network/", "pool/", "network/", "port/", "sandbox/", "holder/", "intent/", "move/", "endpoint/",
+    "lease/",
 )  # fmt: skip
 
 
@@ -155,6 +158,11 @@ def vnic_key(tenant: str, subnet: Subnet, address: Address) -> str:
     return f"vnic/{_quoted(tenant)}/{place}/{address.packed.hex()}"
 
 
+def mark_key(host: str) -> str:
+    """Key of what this host has said of itself to the cluster. host: its id there."""
+    return f"mark/{_quoted(host)}"
+
+
 def shared_key(space: str, subnet: Subnet) -> str:
     """Where it is kept that the subnet is one of the cluster's."""
     return f"shared/{_quoted(space)}/{subnet.network_address.packed.hex()}p{subnet.prefixlen}"
@@ -216,6 +224,7 @@ _KEYS: dict[type, Callable[[Any], str]] = {
     Vnic: lambda record: vnic_key(record.tenant, record.subnet, record.address),
     SharedSubnet: lambda record: shared_key(record.space, record.subnet),
     HostBlock: lambda record: host_block_key(record.space, record.subnet, record.index),
+    ClusterMark: lambda record: mark_key(record.host),
     HostClaim: lambda record: host_claim_key(record.claim.space, record.claim.subnet, record.claim.address),
     HostNetwork: lambda record: host_network_key(record.network),
 }
@@ -297,6 +306,7 @@ _READERS: dict[str, Reader[Any]] = {
     "block": Reader[HostBlock]([shared_addresses.HostBlockV1]),
     "claim": Reader[HostClaim]([shared_addresses.HostClaimV1]),
     "cluster-network": Reader[HostNetwork]([cluster_networks.HostNetworkV1]),
+    "mark": Reader[ClusterMark]([shared_addresses.ClusterMarkV1]),
 }
 _FORMS: dict[type, Callable[[Any], elements.Stored]] = {
     Lease: leases.lease_form,
@@ -318,6 +328,7 @@ _FORMS: dict[type, Callable[[Any], elements.Stored]] = {
     HostBlock: shared_addresses.host_block_form,
     HostClaim: shared_addresses.host_claim_form,
     HostNetwork: cluster_networks.host_network_form,
+    ClusterMark: shared_addresses.cluster_mark_form,
 }
 _ENCODER = msgspec.json.Encoder()
 

@@ -30,7 +30,7 @@ from tests.e2e.lab.underlays import OUTSIDE, mac
 
 T = TypeVar("T")
 NAMES = ("one", "two", "three")
-ALWAYS = ("cluster", "host/", "session/")
+ALWAYS = ("cluster", "host/", "session/", "mark/", "restore")
 """What the keys begin with that a cluster without networks has."""
 # etcd's own clocks, which a machine that is busy keeps better than those of the contracts' members; what is killed here
 # are processes, and what those have written is kept by the kernel.

@@ -34,10 +34,10 @@ from mooring.core.leases import Lease, State
 from mooring.core.networks import Address, Subnet
 from mooring.core.sessions import Standing, check_alone
 from mooring.ports import Clock
-from mooring.services.cluster.host_blocks import ATTEMPTS, HostBlocks, contended
+from mooring.services.cluster.host_blocks import HostBlocks
 from mooring.services.cluster.known_claims import KnownClaims
 from mooring.services.cluster.sessions import Sessions
-from mooring.services.cluster.shared_values import Member, Seen, SharedValues
+from mooring.services.cluster.shared_values import ATTEMPTS, Member, Seen, SharedValues, contended
 from mooring.services.cluster.wants import Wants
 from mooring.services.records.locks import KeyedLocks
 from mooring.services.records.record_cache import RecordCache

@@ -24,12 +24,13 @@ from mooring.services.cluster.address_claims import AddressClaims
 from mooring.services.cluster.claim_keys import ClaimKeys
 from mooring.services.cluster.claim_reconciler import ClaimReconciler
 from mooring.services.cluster.forgetting import Forgetting
-from mooring.services.cluster.host_blocks import ATTEMPTS, SIGHTINGS, HostBlocks
+from mooring.services.cluster.host_blocks import SIGHTINGS, HostBlocks
 from mooring.services.cluster.known_claims import KnownClaims
 from mooring.services.cluster.known_hosts import KnownHosts
+from mooring.services.cluster.restored_cluster import RestoredCluster
 from mooring.services.cluster.sessions import Sessions
 from mooring.services.cluster.shared_networks import SharedNetworks
-from mooring.services.cluster.shared_values import Member, SharedValues
+from mooring.services.cluster.shared_values import ATTEMPTS, Member, SharedValues
 from mooring.services.cluster.subnet_ends import SubnetEnds
 from mooring.services.cluster.wants import Wants
 from mooring.services.records.address_index import AddressIndex
@@ -67,9 +68,10 @@ class AddressPlan:
         """sightings: seconds between two sightings, after which what was seen both times is acted upon. heard: see
         Sessions."""
         self._cache, self._index, self._clock, self.member = cache, index, clock, member
-        self.values = SharedValues(cluster)
+        self.restored = RestoredCluster(cache, cluster, clock, member)
+        self.values = SharedValues(cluster, self.restored.sure, self.restored.note_write)
         self.sessions = Sessions(self.values, clock, member, rule or SessionRule(), heard)
-        self.blocks = HostBlocks(cache, index, self.values, clock, member, sightings)
+        self.blocks = HostBlocks(cache, index, self.values, clock, member, sightings, self.restored)
         wants = self._wants = Wants(self.values, self.blocks, self.sessions, clock)
         self.claims = AddressClaims(cache, self.blocks, wants, self.sessions, self.values, clock, member)
         self._known = KnownClaims(self.values, self.blocks)
@@ -104,6 +106,8 @@ class AddressPlan:
                 "this host is drained: it takes no new addresses of networks of the cluster",
                 hint="start the container on another host, or end that (`mooring cluster hosts drain --off HOST`)",
             )
+        if self.restored.waiting:
+            raise self.restored.refusal()
         if self.unreached is not None:
             silent = self._clock.boot() - self.unreached
             raise Unavailable(
@@ -224,6 +228,13 @@ class AddressPlan:
         """What waits for the cluster is done as far as it can be; whoever is asked for something has answered."""
         turn = Turn()
         now, watching = self._clock.boot(), False
+        try:
+            await self.restored.look()
+            await self.restored.sure()
+        except Unavailable as fault:
+            self.unreached = now if self.unreached is None else self.unreached
+            turn.faults.append(fault)
+            return turn
         if now - self._refreshed >= self.sessions.rule.refresh or self.unreached is not None:
             if not await self._is_reached(turn):
                 return turn

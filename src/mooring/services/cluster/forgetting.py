@@ -11,9 +11,9 @@ from mooring.core.address_claims import AddressClaim, without
 from mooring.core.blocks import Block, SharedSubnet, taken_from
 from mooring.core.faults import Conflict, StaleRevision
 from mooring.services.cluster.address_claims import AddressClaims
-from mooring.services.cluster.host_blocks import ATTEMPTS, HostBlocks, contended
+from mooring.services.cluster.host_blocks import HostBlocks
 from mooring.services.cluster.sessions import Sessions
-from mooring.services.cluster.shared_values import Seen, SharedValues
+from mooring.services.cluster.shared_values import ATTEMPTS, Seen, SharedValues, contended
 
 
 class Forgetting:

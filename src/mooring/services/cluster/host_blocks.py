@@ -19,28 +19,30 @@ from mooring.core.blocks import (
     Block,
     HostBlock,
     SharedSubnet,
+    all_owned,
     carved_out,
     dispensable,
     division,
     given_up,
     made_whole,
+    not_ours,
     noted,
     settled,
     taken_over,
     wants_more,
 )
-from mooring.core.faults import Conflict, Exhausted, StaleRevision, Unavailable
+from mooring.core.faults import Conflict, Exhausted, StaleRevision
 from mooring.core.leases import Event, Lease, State, ended
 from mooring.core.networks import Address, Subnet
 from mooring.ports import Clock
 from mooring.services.cluster.being_claimed import BeingClaimed, Place
-from mooring.services.cluster.shared_values import Member, Seen, SharedValues
+from mooring.services.cluster.restored_cluster import RestoredCluster
+from mooring.services.cluster.shared_values import ATTEMPTS, Member, Seen, SharedValues, contended
 from mooring.services.records.address_index import AddressIndex
 from mooring.services.records.block_index import within
 from mooring.services.records.locks import KeyedLocks
 from mooring.services.records.record_cache import RecordCache
 
-ATTEMPTS = 8
 SIGHTINGS = 30.0  # seconds between two sightings, after which what was seen both times is acted upon
 
 
@@ -56,7 +58,11 @@ class HostBlocks:
         clock: Clock,
         member: Member,
         sightings: float = SIGHTINGS,
+        restored: RestoredCluster | None = None,
     ) -> None:
+        self._restored = restored
+        if restored is not None:
+            restored.again.append(self.forget_seen)
         self._cache, self._index, self._values = cache, index, values
         self._clock, self._member, self._sightings = clock, member, sightings
         self._turns = KeyedLocks()
@@ -78,6 +84,8 @@ class HostBlocks:
             theirs = await self._values.blocks(space, subnet)
             mine = {index: seen for index, seen in theirs.items() if self._is_mine(seen.value)}
             for local in self._index.blocks.blocks(space, subnet):
+                if self._restored is not None:
+                    await self._restored.check_time(theirs.get(local.index), local)
                 seen = mine.pop(local.index, None)
                 if seen is None or seen.value is None or seen.value.generation != local.generation:
                     lost += await self._lose(local)
@@ -90,6 +98,10 @@ class HostBlocks:
             for index, seen in mine.items():
                 if (confirmed := await self._confirmed(seen)) is not None:
                     await self._adopt(confirmed, index)
+
+    async def forget_seen(self) -> None:
+        """What was read of the cluster is read again."""
+        self._seen.clear()
 
     def copied(self, space: str, subnet: Subnet) -> Conflict | None:
         """What to tell where a copy of this machine gives what this host gave, None where there is none."""
@@ -153,12 +165,7 @@ class HostBlocks:
                 except StaleRevision:
                     continue
                 return await self._adopt(Seen(block, revision), index)
-        owners = sorted({seen.value.host for seen in theirs.values() if seen.value is not None and seen.value.host})
-        raise Exhausted(
-            f"subnet {subnet} is full: each of its blocks has an owner",
-            holder=", ".join(f"host {owner}" for owner in owners[:5]),
-            hint="stop containers there, or forget a host that is gone for good",
-        )
+        raise all_owned(subnet, [seen.value for seen in theirs.values() if seen.value is not None])
 
     async def _adopt(self, seen: Seen[Block], index: int) -> None:
         """The block, which the cluster says is this host's, is used. The claims in it are read after that was said:
@@ -187,7 +194,7 @@ class HostBlocks:
         """
         local = self.of(claim.space, claim.subnet, claim.address)
         if local is None:
-            raise _not_ours(claim.subnet, claim.address)
+            raise not_ours(claim.subnet, claim.address)
         place = (claim.space, claim.subnet, local.index)
         with self.being_claimed.claiming(place, claim):
             async with self.turn(claim.space, claim.subnet):
@@ -365,7 +372,7 @@ class HostBlocks:
             seen = self._seen.pop(place, None) or await self._values.block(*place)
             block = seen.value
             if block is None or not self._is_held(block, local):
-                raise _not_ours(local.subnet, None)
+                raise not_ours(local.subnet, None)
             after = change(block)
             with suppress(StaleRevision):
                 self._seen[place] = Seen(after, await self._values.put(after, seen.revision))
@@ -376,7 +383,7 @@ class HostBlocks:
         for block in self._index.blocks.blocks(place[0], place[1]):
             if block.index == place[2] and not block.leaving:
                 return block
-        raise _not_ours(place[1], None)
+        raise not_ours(place[1], None)
 
     def _is_mine(self, block: Block | None) -> bool:
         return block is not None and block.host == self._member.host
@@ -388,13 +395,3 @@ class HostBlocks:
     def turn(self, space: str, subnet: Subnet) -> AbstractAsyncContextManager[None]:
         """Whoever has it is alone with the blocks of the subnet."""
         return self._turns.hold(f"{space} {subnet}")
-
-
-def _not_ours(subnet: Subnet, address: Address | None) -> Conflict:
-    what = f"the block of address {address}" if address is not None else f"a block of {subnet}"
-    return Conflict(f"{what} is not this host's any more", hint="try again")
-
-
-def contended(subject: str) -> Unavailable:
-    """The fault for what other hosts changed too often meanwhile."""
-    return Unavailable(f"{subject} was changed by other hosts {ATTEMPTS} times in a row", hint="try again")

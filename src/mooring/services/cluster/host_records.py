@@ -12,6 +12,7 @@ from urllib.parse import quote, unquote
 
 from mooring.core.cluster_hosts import CLUSTER, HOSTS, SESSIONS, ClusterHost, ClusterRecord, host_key, session_key
 from mooring.core.cluster_keys import placed
+from mooring.core.cluster_marks import mark_key
 from mooring.core.faults import StaleRevision
 from mooring.core.networks import Subnet
 from mooring.ports import Cluster
@@ -76,6 +77,13 @@ class HostRecords:
             await self._cluster.delete(session_key(host), revision)
         except StaleRevision:
             return
+
+    async def end_mark(self, host: str) -> None:
+        """The host has no number any more (core/cluster_marks.py)."""
+        entry = await self._cluster.get(mark_key(host))
+        if entry is not None:
+            with suppress(StaleRevision):
+                await self._cluster.delete(entry.key, entry.revision)
 
     async def shared_subnets(self) -> frozenset[Subnet]:
         """The subnets of which some host has a part, or a network."""

@@ -17,7 +17,6 @@ from mooring.core.cluster_hosts import (
     ClusterHost,
     ClusterRecord,
     Membership,
-    TunnelEnd,
     Verdict,
     checks,
     overlapping,
@@ -28,6 +27,7 @@ from mooring.core.sessions import SessionRule
 from mooring.core.subnet_index import Holdings
 from mooring.ports import Clock, Cluster, ClusterSetup
 from mooring.services.cluster.host_records import HostRecords
+from mooring.services.cluster.own_record import HostFacts, OwnRecord
 
 log = logging.getLogger(__name__)
 
@@ -35,21 +35,9 @@ TTL = SessionRule().ttl
 """Seconds that a session outlives its last refresh."""
 REFRESH = SessionRule().refresh
 """Seconds between two."""
-TELL = 60.0
-"""Seconds between two looks whether the host's record is true."""
 
 Entered = Callable[[Cluster, Membership], Awaitable[None]]
 Left = Callable[[], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class HostFacts:
-    """What is true of this machine. machine: text of its own, and not its machine id; boot: of its present boot."""
-
-    name: str
-    machine: str
-    boot: str
-    version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +74,7 @@ class ClusterMembership:
         self._followers: list[tuple[Entered, Left]] = []
         self._looked = False
         self._session = 0
-        self._told = float("-inf")
-        self._untold = ""
-        self.tunnel: Callable[[], TunnelEnd | None] = lambda: None  # how the others encrypt for this host
+        self.record = OwnRecord(setup, clock, facts)
         self._lock = asyncio.Lock()
         self._joined = asyncio.Event()
 
@@ -99,7 +85,7 @@ class ClusterMembership:
 
     def tell_soon(self) -> None:
         """What the others know of this host is looked at in the next refresh."""
-        self._told = float("-inf")
+        self.record.tell_soon()
 
     async def enter_kept(self) -> None:
         """This host is in the cluster in which it was kept, if any. Raises no Fault: what is in the way is noted."""
@@ -185,8 +171,13 @@ class ClusterMembership:
             self._session = await records.put_session(host, self._facts.boot, revision, TTL)
         self.confirmed = asked
         self.drained = found.drained
-        if asked - self._told >= TELL:
-            await self._tell(records, membership, found, at)
+        if self.record.is_due:
+            await self.record.tell(records, membership, found, at)
+
+    async def present(self) -> None:
+        """See OwnRecord. Raises Unavailable."""
+        if self.membership is not None and self.cluster is not None:
+            await self.record.present(HostRecords(self.cluster), self.membership)
 
     async def begin(self, access: ClusterAccess, name: str, underlay: str, dry: bool) -> Joining:
         """There is a cluster at the endpoints, and this host is in it; access.cluster is not looked at. Raises Conflict
@@ -246,7 +237,7 @@ class ClusterMembership:
         hosts, heard = await records.hosts(), await records.heard()
         before = next((host for host in hosts if self._left_over(host, heard)), None)
         host, joined = (before.id, before.joined) if before is not None else (self._clock.token(), self._clock.now())
-        mine = await self._as_host(host, name or self._facts.name, underlay, access, joined)
+        mine = await self.record.made(host, name or self._facts.name, underlay, access, joined)
         mine = replace(mine, drained=before is not None and before.drained)
         others = [host for host in hosts if host.id != mine.id]
         offset = await self._host.offset(access)
@@ -324,6 +315,7 @@ class ClusterMembership:
             )
         if not dry:
             await records.end_session(membership.host, self._facts.boot)
+            await records.end_mark(membership.host)
             found, revision = await records.host(membership.host)
             if found is not None and not held:
                 await records.delete_host(membership.host, revision)
@@ -343,7 +335,8 @@ class ClusterMembership:
     async def _enter(self, membership: Membership) -> None:
         cluster = self.cluster = self._host.connect(membership.access)
         self.membership = membership
-        self.confirmed, self.unreached_at, self._session, self._told = None, None, 0, float("-inf")
+        self.confirmed, self.unreached_at, self._session = None, None, 0
+        self.record.tell_soon()
         self.tried, self.unreached = False, ""
         for entered, _ in self._followers:
             await entered(cluster, membership)
@@ -356,31 +349,6 @@ class ClusterMembership:
         self._joined.clear()
         if cluster is not None:
             await cluster.close()
-
-    async def _tell(self, records: HostRecords, membership: Membership, found: ClusterHost, at: int) -> None:
-        """The host's record says what is true of it now. What is wrong with that is noted, and tried again later: the
-        host is heard all the same. at: the revision of what was found."""
-        self._told = self._clock.boot()
-        try:
-            mine = await self._as_host(
-                found.id, membership.name, membership.underlay, membership.access, found.joined
-            )  # fmt: skip
-            mine = replace(mine, drained=found.drained)
-            if mine != found:
-                await records.put_host(mine, at)
-        except Fault as fault:
-            if self._untold != str(fault):
-                log.warning("what the cluster knows of this host may be old: %s", fault)
-            self._untold = str(fault)
-        else:
-            self._untold = ""
-
-    async def _as_host(self, host: str, name: str, underlay: str, access: ClusterAccess, joined: float) -> ClusterHost:
-        facts = self._facts
-        return ClusterHost(
-            id=host, name=name, machine=facts.machine, boot=facts.boot, version=facts.version, joined=joined,
-            underlay=await self._host.underlay(underlay, access.endpoints), tunnel=self.tunnel(),
-        )  # fmt: skip
 
     def _left_over(self, host: ClusterHost, heard: Collection[str]) -> bool:
         """It is this machine, in this boot, from a join that was cut off, and so never heard. A copy of this machine

@@ -19,8 +19,8 @@ from mooring.core.cluster_networks import DRAWN, ClusterNetwork, NetworkMember, 
 from mooring.core.faults import Conflict, Exhausted, StaleRevision
 from mooring.core.networks import Subnet, overlap
 from mooring.ports import Clock
-from mooring.services.cluster.host_blocks import ATTEMPTS, SIGHTINGS, contended
-from mooring.services.cluster.shared_values import Member, Networks, Seen, SharedValues
+from mooring.services.cluster.host_blocks import SIGHTINGS
+from mooring.services.cluster.shared_values import ATTEMPTS, Member, Networks, Seen, SharedValues, contended
 
 # How many VNIs are tried, from one that is drawn.
 VNIS = 256

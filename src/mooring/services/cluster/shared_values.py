@@ -5,6 +5,7 @@ Rules: a write is one compare-and-swap, and never repeated after an unknown outc
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
@@ -14,11 +15,14 @@ from mooring.core.address_claims import AddressClaim, Identity, Want
 from mooring.core.advertisements import Advertisement
 from mooring.core.blocks import Block, Division
 from mooring.core.cluster_networks import ClusterNetwork, NetworkMember, VniHolder
-from mooring.core.faults import StaleRevision
+from mooring.core.faults import StaleRevision, Unavailable
 from mooring.core.networks import Address, Subnet
 from mooring.ports import Cluster
 from mooring.services.cluster.host_records import HostRecords
 from mooring.wire import cluster_forms as forms
+
+# How often a write is tried anew when another host was first.
+ATTEMPTS = 8
 
 Value = forms.Value
 T_co = TypeVar("T_co", covariant=True)
@@ -73,8 +77,15 @@ class Member:
 class SharedValues:
     """Reads and writes values by compare-and-swap. Every method may raise Unavailable, as the Cluster port says."""
 
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
+    def __init__(
+        self,
+        cluster: Cluster,
+        sure: Callable[[], Awaitable[None]] | None = None,
+        written: Callable[[], None] = lambda: None,
+    ) -> None:
+        """sure: awaited before each request; raises Unavailable while what the store says is not to be relied on.
+        written: called after each write."""
+        self._cluster, self._sure, self._written = cluster, sure, written
         self.hosts = HostRecords(cluster)
 
     async def block(self, space: str, subnet: Subnet, index: int) -> Seen[Block]:
@@ -117,6 +128,8 @@ class SharedValues:
 
     async def networks(self, space: str = "") -> Networks:
         """The networks of the address space ("" for any) and who takes part in them, as of one moment."""
+        if self._sure is not None:
+            await self._sure()
         entries, _ = await self._cluster.scan(keys.networks_prefix(space))
         found = Networks()
         for entry in entries:
@@ -141,19 +154,30 @@ class SharedValues:
 
     async def clear(self, prefix: str) -> None:
         """No key is under the prefix but what is written meanwhile."""
+        if self._sure is not None:
+            await self._sure()
         for entry in (await self._cluster.scan(prefix))[0]:
             with suppress(StaleRevision):
                 await self._cluster.delete(entry.key, entry.revision)
 
     async def put(self, value: Value, expect: int, ttl: float | None = None) -> int:
         """Write it where its key has the revision; the new one. Raises StaleRevision. ttl: as the port has it."""
-        return await self._cluster.put(forms.key_of(value), forms.encode(value), expect, ttl)
+        if self._sure is not None:
+            await self._sure()
+        revision = await self._cluster.put(forms.key_of(value), forms.encode(value), expect, ttl)
+        self._written()
+        return revision
 
     async def delete(self, value: Value, expect: int) -> None:
         """Its key is gone, which had the revision. Raises StaleRevision."""
+        if self._sure is not None:
+            await self._sure()
         await self._cluster.delete(forms.key_of(value), expect)
+        self._written()
 
     async def _get(self, key: str, kind: type[T]) -> Seen[T]:
+        if self._sure is not None:
+            await self._sure()
         entry = await self._cluster.get(key)
         if entry is None:
             return Seen(None, 0)
@@ -162,6 +186,8 @@ class SharedValues:
         return Seen(value, entry.revision)
 
     async def _scan(self, prefix: str, kind: type[T]) -> list[tuple[T, int]]:
+        if self._sure is not None:
+            await self._sure()
         entries, _ = await self._cluster.scan(prefix)
         found = [(forms.decode(entry.key, entry.value), entry.revision) for entry in entries]
         return [(value, revision) for value, revision in found if isinstance(value, kind)]
@@ -177,3 +203,8 @@ def advertisement_of(key: str, value: bytes) -> Advertisement:
     read = forms.decode(key, value)
     assert isinstance(read, Advertisement)
     return read
+
+
+def contended(subject: str) -> Unavailable:
+    """The fault for what other hosts changed too often meanwhile."""
+    return Unavailable(f"{subject} was changed by other hosts {ATTEMPTS} times in a row", hint="try again")

@@ -22,8 +22,8 @@ from mooring.core.networks import Network, Scope
 from mooring.core.pools import Pool
 from mooring.ports import Cluster, Engine
 from mooring.services.cluster.address_plan import COMPARE, AddressPlan
-from mooring.services.cluster.host_blocks import ATTEMPTS, contended
 from mooring.services.cluster.shared_networks import SharedNetworks
+from mooring.services.cluster.shared_values import ATTEMPTS, contended
 from mooring.services.ipam.allocator import Ipam
 from mooring.services.records.endpoint_index import Records
 from mooring.services.records.locks import KeyedLocks

@@ -77,6 +77,7 @@ class ClusterRuntime:
         self._heard: Callable[[], float | None] = lambda: None
         self._tried: Callable[[], bool] = lambda: False
         self._drained: Callable[[], bool] = lambda: False
+        self._present: Callable[[], Awaitable[None]] | None = None
         self._here, self._nudged = asyncio.Event(), asyncio.Event()
         self._lock = asyncio.Lock()  # of turns, and of coming and going
         self._evicting = asyncio.Lock()
@@ -92,6 +93,7 @@ class ClusterRuntime:
         """It says when this host enters and leaves a cluster, and is heard there."""
         self._heard, self._drained = lambda: membership.confirmed, lambda: membership.drained
         self._tried = lambda: membership.tried
+        self._present = membership.present
         membership.follow(self.entered, self.left)
 
     def nudge(self) -> None:
@@ -127,6 +129,8 @@ class ClusterRuntime:
         assert self.membership is not None
         member = Member(self.membership.host, self._boot)
         plan = AddressPlan(self._cache, self._ipam.index, self.cluster, self._clock, member, heard=self._heard)
+        if self._present is not None:
+            plan.restored.again.insert(0, self._present)
         await plan.begin()
         self.member, self.plan, self._ipam.shared.plan = member, plan, plan
 

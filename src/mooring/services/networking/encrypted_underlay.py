@@ -59,7 +59,7 @@ class EncryptedUnderlay:
 
     def told_by(self, membership: ClusterMembership) -> None:
         """That tells the others of `end`."""
-        membership.tunnel, self._tell = lambda: self.end, membership.tell_soon
+        membership.record.tunnel, self._tell = lambda: self.end, membership.tell_soon
 
     @property
     def _wireguard(self) -> WireGuard:

@@ -12,9 +12,9 @@ from mooring.core.cluster_views import ClusterHostRow, ClusterView
 from mooring.core.faults import Conflict, NotFound, StaleRevision, Unavailable
 from mooring.core.filters import ClusterHostFilter, Page
 from mooring.ports import Clock
-from mooring.services.cluster.host_blocks import ATTEMPTS
 from mooring.services.cluster.host_records import HostRecords
 from mooring.services.cluster.membership import ClusterMembership
+from mooring.services.cluster.shared_values import ATTEMPTS
 from mooring.services.networking.cluster_runtime import ClusterRuntime
 from mooring.services.operations.pages import page_of
 

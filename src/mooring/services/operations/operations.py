@@ -15,7 +15,8 @@ from mooring.core.subnet_index import Holdings
 from mooring.core.times import moment
 from mooring.ports import Clock
 from mooring.services.assembly import Services
-from mooring.services.cluster.membership import ClusterMembership, HostFacts
+from mooring.services.cluster.membership import ClusterMembership
+from mooring.services.cluster.own_record import HostFacts
 from mooring.services.containers.engine_upgrades import EngineChanges
 from mooring.services.ipam.subnet_pools import SubnetPools
 from mooring.services.networking.assembly import World

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from mooring.core.address_claims import HostClaim
 from mooring.core.blocks import HostBlock, SharedSubnet
+from mooring.core.cluster_marks import ClusterMark
 from mooring.core.cluster_networks import HostNetwork
 from mooring.core.containers import Holder
 from mooring.core.deny_entries import DenyEntry
@@ -53,13 +54,14 @@ Record = (
     | HostBlock
     | HostClaim
     | HostNetwork
+    | ClusterMark
 )
 Listener = Callable[[str, "Record | None", "Record | None"], None]
 T = TypeVar(
     "T", Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent, KeptNetwork, Move, SubnetPool, DenyEntry,
     DnsRecord,
     NetworkPort,
-    Vnic, SharedSubnet, HostBlock, HostClaim, HostNetwork,
+    Vnic, SharedSubnet, HostBlock, HostClaim, HostNetwork, ClusterMark,
 )  # fmt: skip
 
 # Ports of an endpoint from which on its record is written beside the loop, and bytes from which on it is read so.
@@ -96,6 +98,7 @@ class RecordCache:
                 HostBlock,
                 HostClaim,
                 HostNetwork,
+                ClusterMark,
             )
         }
         self._listeners: list[Listener] = []

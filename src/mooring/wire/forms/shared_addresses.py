@@ -6,10 +6,12 @@ Rules: see mooring.wire.forms.
 from __future__ import annotations
 
 from ipaddress import ip_address
+from urllib.parse import unquote
 
 from mooring.core.address_claims import HostClaim, Phase
 from mooring.core.blocks import HostBlock, SharedSubnet
 from mooring.core.cluster_keys import address_in, placed
+from mooring.core.cluster_marks import ClusterMark
 from mooring.wire.forms.claims import ClaimV1, claim_form
 from mooring.wire.forms.elements import Stored
 
@@ -57,6 +59,17 @@ class HostClaimV1(Stored, tag=1):
         return HostClaim(claim=claim, phase=self.phase, idle=self.idle)
 
 
+class ClusterMarkV1(Stored, tag=1):
+    """What this host has said of itself to the cluster; its id there is in the key."""
+
+    count: int = 0
+    restore: str = ""
+
+    def record(self, key: str) -> ClusterMark:
+        """See stored.Form."""
+        return ClusterMark(host=unquote(key.partition("/")[2]), count=self.count, restore=self.restore)
+
+
 def shared_subnet_form(shared: SharedSubnet) -> SharedSubnetV1:
     """The newest form of a subnet of the cluster."""
     return SharedSubnetV1(since=shared.since)
@@ -74,3 +87,8 @@ def host_block_form(block: HostBlock) -> HostBlockV1:
 def host_claim_form(kept: HostClaim) -> HostClaimV1:
     """The newest form of a claim."""
     return HostClaimV1(claim=claim_form(kept.claim), phase=kept.phase, idle=kept.idle)
+
+
+def cluster_mark_form(mark: ClusterMark) -> ClusterMarkV1:
+    """The newest form of a mark."""
+    return ClusterMarkV1(count=mark.count, restore=mark.restore)

@@ -1,0 +1,173 @@
+"""A cluster's store that is restored from a backup: what was given since is in it again before anything else is given.
+
+Schedules with restores at any time: the profile "restored" of tests/services/cluster_worlds.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from mooring.core.cluster_hosts import host_key
+from mooring.core.cluster_networks import ClusterNetwork, HostNetwork
+from mooring.core.faults import Unavailable
+from mooring.services.cluster.shared_networks import SharedNetworks
+from mooring.services.cluster.shared_values import SharedValues
+from tests.services.cluster_hosts import SPACE, Host
+from tests.services.cluster_verdicts import wrong_at_rest
+from tests.services.cluster_worlds import World
+from tests.services.plan_hosts import claim, cluster, forget, owned, run, turns
+
+
+@asynccontextmanager
+async def restored_since(world: World) -> AsyncIterator[None]:
+    """What happens in the block is not in the store any more after it; the servers were off for a while."""
+    backup = world.servers.backup()
+    yield
+    await turns(world, 2, 2.0)
+    world.servers.lose_majority()
+    await turns(world, 1, 5.0)
+    world.servers.restore(backup)
+    world.servers.regain_majority()
+
+
+async def filled(host: Host) -> list[str]:
+    """Containers until the host has claimed one block more."""
+    before, made = len(owned(host)), []
+    while len(owned(host)) == before:
+        made.append(await run(host))
+        await host.turn()
+    return made
+
+
+async def test_who_runs_goes_on_and_nobody_is_given_the_same_address() -> None:
+    """The block that a host has claimed since is its own again."""
+    async with cluster() as world:
+        first, second = world.hosts
+        async with restored_since(world):
+            given = [*await filled(first), await run(first)]
+        await turns(world, 12, 4.0)
+        assert set(given) <= {str(address) for address in first.dynamic}
+        for _ in range(40):
+            await run(second)
+            await second.turn()
+        assert not set(first.dynamic) & set(second.dynamic)
+        assert await wrong_at_rest(world.hosts, world.subnet) == []
+
+
+async def test_a_fixed_address_of_since_is_its_containers_again() -> None:
+    """With its identity: the key is given no other address elsewhere."""
+    async with cluster() as world:
+        first, second = world.hosts
+        async with restored_since(world):
+            made = await claim(first, "key:db")
+        await turns(world, 12, 4.0)
+        assert (await first.plan.claims.use(SPACE, world.subnet, made.address, "key:db")).host == first.name
+        assert (await second.plan.values.identity(SPACE, world.subnet, "key:db")).value is not None
+
+
+async def test_a_block_that_was_given_back_since_is_not_taken_for_ones_own() -> None:
+    """Somebody else has it by now."""
+    async with cluster(3, sightings=1.0) as world:
+        first, second, third = world.hosts
+        for _ in range(40):
+            await run(first)
+            await first.turn()
+        await turns(world, 3, 2.0)
+        blocks = set(owned(first))
+        async with restored_since(world):
+            for address in list(first.dynamic):
+                await first.stop(address)
+            await turns(world, 8, 2.0)
+            assert set(owned(first)) < blocks
+            await filled(second)
+            given = set(second.dynamic)
+        await turns(world, 15, 4.0)
+        assert set(second.dynamic) == given
+        assert await wrong_at_rest(world.hosts, world.subnet) == []
+        assert third.plan.restored.waiting == ""
+
+
+async def test_new_blocks_wait_for_every_host_and_own_ones_serve_all_the_while() -> None:
+    """A host that is off may have been given anything; who says that it stays off is an operator."""
+    async with cluster() as world:
+        first, second = world.hosts
+        async with restored_since(world):
+            await filled(first)
+            await filled(second)
+            second.off()
+        await turns(world, 10, 5.0)
+        await run(first)
+        with pytest.raises(Unavailable, match="restored from a backup, and host h1 has not been back yet"):
+            await first.plan.more(first.pool)
+        client = first.client
+        entry = await client.get(host_key("h1"))
+        assert entry is not None
+        await client.delete(host_key("h1"), entry.revision)  # as `hosts forget` does
+        await turns(world, 10, 5.0)
+        await first.plan.more(first.pool)
+
+
+async def test_a_network_that_was_made_since_is_there_again_with_its_vni_and_this_host_in_it() -> None:
+    """As its own host has it."""
+    async with cluster(1) as world:
+        host = world.hosts[0]
+        values = SharedValues(host.client)
+        networks = SharedNetworks(values, host.plan.member, world.clock)
+        async with restored_since(world):
+            wanted = ClusterNetwork(id="", space=SPACE, subnets=(world.subnet,), options={"mode": "vxlan"})
+            made = await networks.join(wanted)
+            await host.cache.commit(put=[HostNetwork(network="n1", shared=made)])
+            await claim(host, "key:db")
+        assert (await values.network(SPACE, world.subnet)).value is None
+        await turns(world, 4, 4.0)
+        assert (await values.network(SPACE, world.subnet)).value == made
+        assert (await values.vni(made.vni)).value is not None
+        part = (await values.networks(SPACE)).part(SPACE, world.subnet, host.name).value
+        assert part is not None
+        assert part.network == made.id
+
+
+async def test_a_store_that_went_back_beyond_an_earlier_restore_is_one_more() -> None:
+    """Each has a number."""
+    async with cluster() as world:
+        first = world.hosts[0]
+        oldest = world.servers.backup()
+        for _ in range(2):
+            given = set(await filled(first))
+            await turns(world, 2, 2.0)
+            world.servers.lose_majority()
+            await turns(world, 1, 5.0)
+            world.servers.restore(oldest)
+            world.servers.regain_majority()
+            await turns(world, 12, 4.0)
+            assert given <= {str(address) for address in first.dynamic}
+        assert world.servers.records["restored"].startswith(b"2-")
+        assert await wrong_at_rest(world.hosts, world.subnet) == []
+
+
+async def test_an_etcd_that_was_only_away_is_no_restored_one() -> None:
+    """Nobody waits for anybody."""
+    async with cluster() as world:
+        first, second = world.hosts
+        await filled(first)
+        second.off()
+        world.servers.lose_majority()
+        await turns(world, 2, 5.0)
+        world.servers.regain_majority()
+        await turns(world, 3, 2.0)
+        await first.plan.more(first.pool)
+        assert "restored" not in world.servers.records
+
+
+async def test_a_host_that_was_forgotten_is_no_reason_to_take_the_store_for_restored() -> None:
+    """Its blocks have another owner, and a higher generation."""
+    async with cluster() as world:
+        first, second = world.hosts
+        await filled(second)
+        await forget(world, second, by=first)
+        await second.back(turning=False)
+        await turns(world, 5, 4.0)
+        assert "restored" not in world.servers.records
