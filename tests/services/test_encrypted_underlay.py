@@ -11,7 +11,7 @@ from mooring.core.cluster_hosts import ClusterAccess, ClusterHost, Membership, U
 from mooring.core.faults import Unavailable
 from mooring.core.wireguard import AGE, OVERHEAD, OVERLAP, device_name, inner_address
 from mooring.services.cluster.host_records import HostRecords
-from mooring.services.networking.encrypted_underlay import AGAIN, EncryptedUnderlay
+from mooring.services.networking.encrypted_underlay import AGAIN, EXPECTED, EncryptedUnderlay
 from mooring.testing.clocks import ManualClock
 from mooring.testing.memory_cluster import MemoryCluster
 from mooring.testing.memory_kernel import MemoryKernel
@@ -208,3 +208,23 @@ async def test_an_mtu_that_changes_is_followed(two: tuple[Host, Host]) -> None:
     await turns(one)
     assert one.wireguard.device is not None
     assert one.wireguard.device.mtu == 1400 - OVERHEAD[4]
+
+
+async def test_the_device_is_there_before_the_network(two: tuple[Host, Host]) -> None:
+    """The network's first look at its underlay finds it; where no network comes it goes again."""
+    one, _ = two
+    one.wanted = False
+    await turns(one)
+    assert one.wireguard.device is None
+    await one.part.require()
+    await turns(one)
+    assert vars(one.wireguard)["device"] is not None
+    one.clock.advance(EXPECTED)
+    await turns(one)
+    assert vars(one.wireguard)["device"] is None
+    await one.part.require()
+    one.wanted = True
+    await turns(one)
+    one.wanted = False
+    await turns(one)
+    assert vars(one.wireguard)["device"] is None

@@ -7,6 +7,7 @@ is, and no key is replaced.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from ipaddress import IPv6Interface, ip_address
@@ -35,6 +36,8 @@ log = logging.getLogger(__name__)
 
 # Seconds between two looks for WireGuard on a host that has none and needs none: a kernel looks for a module each time.
 AGAIN = 60.0
+# Seconds that a network may take from its request to its record.
+EXPECTED = 30.0
 
 
 class EncryptedUnderlay:
@@ -55,7 +58,8 @@ class EncryptedUnderlay:
         self._device: WireGuardDevice | None = None
         self._heard: Mapping[str, int] = {}
         self._looked = False
-        self._asked = float("-inf")
+        self._asked = self._read = self._expected = float("-inf")
+        self._lock = asyncio.Lock()
 
     def told_by(self, membership: ClusterMembership) -> None:
         """That tells the others of `end`."""
@@ -68,8 +72,11 @@ class EncryptedUnderlay:
         return self._has
 
     async def require(self) -> None:
-        """An encrypted network can be on this host. Raises Unavailable, with what to do about it."""
+        """An encrypted network can be on this host, and is about to be: the device is there if that can be. Raises
+        Unavailable, with what to do about it."""
         await self._wireguard.check()
+        self._expected = self._clock.boot()
+        await self.turn()
 
     def address(self, host: str) -> Address:
         """Where the endpoints of an encrypted network are that the host has: what is published as its underlay."""
@@ -86,18 +93,27 @@ class EncryptedUnderlay:
 
     async def turn(self) -> list[Fault]:
         """See the class."""
-        if self._records is None or (self._has is None and not self._wanted()):
+        async with self._lock:
+            return await self._turn()
+
+    async def _turn(self) -> list[Fault]:
+        now, wanted = self._clock.boot(), self._wanted()
+        if wanted:
+            self._expected = float("-inf")
+        wanted = wanted or now - self._expected < EXPECTED
+        if self._records is None or (self._has is None and not wanted):
             return []
+        faults: list[Fault] = []
         try:
-            if self._ring is None and not await self._begin():
+            if self._ring is None and not await self._begin(wanted):
                 return []
-            self._hosts = await self._records.hosts()
-            await self._replace_keys(self._hosts)
+            # Without a network only the host's own key matters.
+            if wanted or self._told is None or (self._ring is not None and self._ring.due) or now - self._read >= AGAIN:
+                self._hosts, self._read = await self._records.hosts(), now
+                await self._replace_keys(self._hosts)
         except Unavailable as fault:
-            faults: list[Fault] = [fault]
-        else:
-            faults = []
-        if not self._wanted():
+            faults.append(fault)
+        if not wanted:
             if self._device is not None or not self._looked:  # perhaps an earlier daemon's
                 await self._wireguard.remove(device_name(self._host))
                 self._device, self._looked = None, True
@@ -107,9 +123,9 @@ class EncryptedUnderlay:
         except Fault as fault:
             return [*faults, fault]
 
-    async def _begin(self) -> bool:
+    async def _begin(self, wanted: bool) -> bool:
         """This host has keys; False where it has no WireGuard, and needs none."""
-        now, wanted = self._clock.boot(), self._wanted()
+        now = self._clock.boot()
         if not wanted and now - self._asked < AGAIN:
             return False
         self._asked = now
