@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from ipaddress import ip_address
 
 import pytest
 
-from mooring.core.cluster_hosts import ClusterAccess, ClusterHost, Membership, Underlay
+from mooring.core.cluster_hosts import ClusterAccess, ClusterHost, Membership, TunnelEnd, Underlay
 from mooring.core.faults import Unavailable
 from mooring.core.wireguard import AGE, OVERHEAD, OVERLAP, device_name, inner_address
 from mooring.services.cluster.host_records import HostRecords
@@ -16,6 +17,7 @@ from mooring.testing.clocks import ManualClock
 from mooring.testing.memory_cluster import MemoryCluster
 from mooring.testing.memory_kernel import MemoryKernel
 from mooring.testing.memory_wireguard import MemoryWireGuard
+from tests.services.test_membership import Site, pair
 
 
 @dataclass
@@ -158,6 +160,19 @@ async def test_a_network_that_needs_what_is_missing_says_so(two: tuple[Host, Hos
     assert [str(fault) for fault in await third.part.turn()] == ["there is none"]
 
 
+async def test_a_host_that_is_known_again_is_greeted(two: tuple[Host, Host]) -> None:
+    """What it had open with this one is over, and it would find out only when it is not answered for a while."""
+    one, other = two
+    end = other.part.end
+    for known in (False, True):
+        other.part.end = end if known else None
+        await other.tell()
+        await turns(one)
+    assert one.wireguard.greeted == 2
+    await turns(one)
+    assert one.wireguard.greeted == 2
+
+
 async def test_a_key_is_replaced_without_a_pause(two: tuple[Host, Host]) -> None:
     """The other host accepts both while that lasts, and sends to the one that is in use."""
     one, other = two
@@ -228,3 +243,25 @@ async def test_the_device_is_there_before_the_network(two: tuple[Host, Host]) ->
     one.wanted = False
     await turns(one)
     assert vars(one.wireguard)["device"] is None
+
+
+async def test_a_daemon_that_starts_does_not_make_the_others_forget_its_key() -> None:
+    """Its first word to the cluster comes before it knows its keys; their sessions with it would end with the key."""
+    site = Site()
+    _, second = await pair(site)
+    records = HostRecords(site.servers.client("test"))
+    ident = second.entered()[0].host
+    ends = [TunnelEnd((key,), 51821) for key in ("one", "two")]
+    again = site.machine(2)
+    for membership, end, told in ((second, ends[0], ends[0]), (again, None, ends[0]), (again, ends[1], ends[1])):
+        await membership.enter_kept()
+        membership.tunnel = partial(_same, end)
+        membership.tell_soon()
+        await membership.refresh()
+        found, _ = await records.host(ident)
+        assert found is not None
+        assert found.tunnel == told
+
+
+def _same(end: TunnelEnd | None) -> TunnelEnd | None:
+    return end

@@ -57,6 +57,8 @@ class OwnRecord:
         try:
             mine = await self.made(found.id, membership.name, membership.underlay, membership.access, found.joined)
             mine = replace(mine, drained=found.drained)
+            if mine.tunnel is None:  # not known yet, after a start: the others would forget it, and what they have open
+                mine = replace(mine, tunnel=found.tunnel)
             if mine != found:
                 await records.put_host(mine, at)
         except Fault as fault:

@@ -188,7 +188,10 @@ class EncryptedUnderlay:
             mtu - OVERHEAD[local.version], ring.used.private, peers,
         )  # fmt: skip
         self._heard = await self._wireguard.settle(device)
-        if self._device is None or self._device.private != device.private:
-            await self._wireguard.greet(device)
-        self._device = device
+        before, self._device = self._device, device
+        known = set[str]()
+        if before is not None and before.private == device.private:
+            known = {peer.key for peer in before.peers}
+        if not known.issuperset(peer.key for peer in peers):
+            await self._wireguard.greet(device)  # who has forgotten this host would not say so
         return [NotFound(line) for line in wrong]
