@@ -255,7 +255,7 @@ async def test_a_daemon_that_starts_does_not_make_the_others_forget_its_key() ->
     again = site.machine(2)
     for membership, end, told in ((second, ends[0], ends[0]), (again, None, ends[0]), (again, ends[1], ends[1])):
         await membership.enter_kept()
-        membership.tunnel = partial(_same, end)
+        membership.record.tunnel = partial(_same, end)
         membership.tell_soon()
         await membership.refresh()
         found, _ = await records.host(ident)
