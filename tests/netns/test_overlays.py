@@ -7,6 +7,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing, suppress
+from dataclasses import replace
 
 import pytest
 
@@ -61,6 +62,30 @@ async def test_containers_and_hosts_reach_each_other(three: Site) -> None:
     assert not await pings(one.space, "10.9.0.12", "-I", "10.9.0.1", patience="0.3")
     for machine in three.machines:
         assert await machine.build() == 0
+
+
+async def test_an_own_address_that_comes_later_outlives_the_gateways_prefix(three: Site) -> None:
+    """The gateway's address loses its prefix length then, and the kernel takes all others of the subnet along with the
+    first one (net/ipv4/devinet.c), unless it is told to keep them."""
+    for machine in three.machines:
+        machine.space.sh(
+            "sysctl -qw net.ipv4.conf.default.promote_secondaries=0 net.ipv4.conf.all.promote_secondaries=0"
+        )
+    await three.network("web", 9, 100)
+    one, two = three.machines[:2]
+    server, network = await three.container(two, "web", 12), one.networks["web"]
+    assert server
+    await three.publish()
+    overlay = one.overlays.of(network.id)
+    assert overlay is not None
+    one.overlays.open(network.id, replace(overlay, own=()))
+    await one.overlays.settle()
+    await one.build()
+    one.overlays.open(network.id, overlay)
+    await one.overlays.settle()
+    await one.build()
+    assert await unreached(one.space, "10.9.0.12") == set()
+    assert await one.build() == 0
 
 
 async def test_an_address_moves_while_a_client_keeps_asking(

@@ -35,6 +35,7 @@ BRIDGE_SETTINGS = (
     "net/ipv6/conf/{}/accept_ra",
     "net/ipv6/conf/{}/accept_dad",
     "net/ipv4/conf/{}/arp_ignore",
+    "net/ipv4/conf/{}/promote_secondaries",
 )
 
 
@@ -143,7 +144,7 @@ def _bridge_settings(network: Network) -> set[Setting]:
     The bridge's link-local address is not probed for (its MAC is ours alone): until a probe is over, a second or two,
     the host could not ask for the neighbours of what it forwards.
     """
-    localnet, disable_ipv6, accept_ra, accept_dad, _ = (path.format(network.bridge) for path in BRIDGE_SETTINGS)
+    localnet, disable_ipv6, accept_ra, accept_dad, *_ = (path.format(network.bridge) for path in BRIDGE_SETTINGS)
     # Below IPv6's least MTU the kernel takes IPv6 from the bridge, and these settings with it (RFC 8200, section 5).
     settings = {disable_ipv6: "0" if network.ipv6 else "1"} if network.mtu >= LEAST_MTU6 else {}
     if network.ipv4 and not network.internal and network.gateway_mode(4) is not GatewayMode.ROUTED:

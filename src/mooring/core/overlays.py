@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Interface
 
 from mooring.core.cluster_options import VNI_MOST
-from mooring.core.datapath import LEAST_MTU6, MARK
+from mooring.core.datapath import BRIDGE_SETTINGS, LEAST_MTU6, MARK
 from mooring.core.faults import BadRequest
 from mooring.core.networks import Address, Interface, Network
-from mooring.core.plumbing import Bridge, Fact, Flood, LinkAddress, Member, Neighbour, RemoteMac, Veth, Vxlan
+from mooring.core.plumbing import Bridge, Fact, Flood, LinkAddress, Member, Neighbour, RemoteMac, Setting, Veth, Vxlan
 
+PROMOTE = BRIDGE_SETTINGS[-1]
 # Of UDP. 4789 is Docker swarm's, 8472 flannel's and Cilium's, either of which may be on the host as well.
 PORT = 4790
 # Bytes around a container's packet: outer IP header, UDP, VXLAN and inner Ethernet header (RFC 7348, section 5).
@@ -102,7 +103,8 @@ def fitted(network: Network, overlay: Overlay, facts: Iterable[Fact]) -> Iterato
 
 
 def overlay_facts(network: Network, overlay: Overlay) -> frozenset[Fact]:
-    """The device, the host's own addresses, and that tunnels are guarded."""
+    """The device, the host's own addresses, and that tunnels are guarded. The kernel takes an IPv4 address along with
+    another one of its subnet that was there before, unless it is told not to: as the gateway's when that is fitted."""
     device = Vxlan(
         vxlan_name(network),
         f"{MARK}overlay:{network.id}",
@@ -117,7 +119,8 @@ def overlay_facts(network: Network, overlay: Overlay) -> frozenset[Fact]:
         floods=overlay.multicast,
     )
     own = {LinkAddress(network.bridge, each, network.domain) for each in overlay.own}
-    return frozenset({device, *own, Member("tunnel_ports", str(overlay.port))})
+    kept = {Setting(PROMOTE.format(network.bridge), "1", network.domain)} if network.ipv4 else set()
+    return frozenset({device, *own, *kept, Member("tunnel_ports", str(overlay.port))})
 
 
 def remote_facts(network: Network, remote: Remote) -> tuple[Fact, ...]:

@@ -15,13 +15,14 @@ from mooring.adapters.netlink.sockets import attributes
 from mooring.core.datapath import BRIDGE_SETTINGS
 
 _CONF: dict[int, int] = {AF_INET: 1, AF_INET6: 2}  # IFLA_INET_CONF, IFLA_INET6_CONF
-_LOCALNET, _DISABLE_IPV6, _ACCEPT_RA, _ACCEPT_DAD, _ARP_IGNORE = BRIDGE_SETTINGS
+_LOCALNET, _DISABLE_IPV6, _ACCEPT_RA, _ACCEPT_DAD, _ARP_IGNORE, _PROMOTE = BRIDGE_SETTINGS
 _PLACES: dict[str, tuple[int, int]] = {
     _LOCALNET: (AF_INET, 25),
     _DISABLE_IPV6: (AF_INET6, 26),
     _ACCEPT_RA: (AF_INET6, 3),
     _ACCEPT_DAD: (AF_INET6, 27),
     _ARP_IGNORE: (AF_INET, 18),
+    _PROMOTE: (AF_INET, 19),
 }
 
 
