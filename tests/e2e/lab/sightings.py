@@ -66,6 +66,7 @@ class Sightings:
     settled: bool = False
     looks: list[Look] = field(default_factory=list)
     _endpoints: dict[str, str] = field(default_factory=dict)
+    _boots: dict[str, int] = field(default_factory=dict)
     _end: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Sightings:
@@ -83,7 +84,7 @@ class Sightings:
             self.look()
 
     def look(self) -> Look:
-        """Once. A host that is off, or whose daemon does not answer, has what it had."""
+        """Once. A host that is off has nothing; one whose daemon does not answer has what it had."""
         at = time.monotonic()
         kernels: dict[tuple[int, str], str] = {}
         records: dict[tuple[int, str], str] = {}
@@ -91,14 +92,23 @@ class Sightings:
             if host.on:
                 kernels |= {(host.number, address): who for address, who in in_kernels(host, self.subnet)}
         for host in self.hosts:
+            if not host.on:
+                continue
             try:
                 rows = host.daemon.leases()
             except Exception:  # noqa: BLE001  killed, or about to be
-                records |= {place: who for place, who in (self.looks[-1].records if self.looks else {}).items()
-                            if place[0] == host.number}  # fmt: skip
+                # Nor is it known whether what has come into its kernel meanwhile is on record.
+                before = self.looks[-1] if self.looks else Look(at, {}, {})
+                records |= {place: who for place, who in before.records.items() if place[0] == host.number}
+                new = [place for place in kernels if place[0] == host.number and place not in before.kernels]
+                for place in new:
+                    del kernels[place]
                 continue
             for row in rows:
                 if row["endpoint"] and ip_address(row["address"]) in self.subnet:
+                    # What is on record of a boot before has no user any more, though the engine has not said so yet.
+                    if self._boots.setdefault(row["endpoint"], host.namespace.pid) != host.namespace.pid:
+                        continue
                     records[host.number, row["address"]] = row["endpoint"]
                     if row["container"]:
                         self._endpoints[row["endpoint"]] = row["container"]
