@@ -12,6 +12,7 @@ from mooring.core.address_claims import HostClaim, Phase
 from mooring.core.faults import Unavailable
 from mooring.core.networks import Address
 from mooring.services.cluster.forgetting import Forgetting
+from mooring.testing.memory_cluster import Step
 from mooring.testing.memory_store import When
 from tests.services.cluster_hosts import SPACE, Host
 from tests.services.cluster_worlds import World
@@ -151,3 +152,31 @@ async def ran(world: World, host: Host, wanted: Address) -> None:
         while not asking.done():
             await turns(world, 1, seconds=0.1)
             await asyncio.sleep(0)
+
+
+async def test_a_start_that_is_on_its_way_while_claims_are_compared_stays_one() -> None:
+    """The cluster has it as used a moment before this host's own store has: that is no start that was refused."""
+    async with cluster() as world:
+        host = world.hosts[0]
+        made = await claim(host, "key:db")
+        await turns(world, 1)
+        world.clock.advance(25.0)
+        written = asyncio.Event()
+
+        async def compare_between(step: Step) -> None:
+            await asyncio.sleep(0)
+            used = (step.method, step.when) == ("put", When.AFTER) and step.key.startswith("addr/")
+            if used and not written.is_set():
+                written.set()
+                for _ in range(500):
+                    await asyncio.sleep(0)
+
+        async def compare() -> None:
+            await written.wait()
+            await host.plan.turn()
+
+        world.servers.pause = compare_between
+        await asyncio.gather(host.plan.claims.use(SPACE, world.subnet, made.address, made.key), compare())
+        kept = host.cache.host_claim(SPACE, world.subnet, made.address)
+        assert kept is not None
+        assert (kept.claim.boot, kept.idle) == (host.plan.member.boot, False)

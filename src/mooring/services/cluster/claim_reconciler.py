@@ -7,6 +7,8 @@ or to nobody, is told at once.
 
 from __future__ import annotations
 
+from functools import partial
+
 from mooring.core.address_claims import AddressClaim, HostClaim, Phase, without
 from mooring.core.blocks import SharedSubnet
 from mooring.core.networks import Subnet
@@ -49,10 +51,10 @@ class ClaimReconciler:
             kept = self._cache.host_claim(space, subnet, claim.address)
             if self._is_leftover(kept, claim):
                 if self._is_old(before, (subnet, str(claim.address)), revision):
-                    await self._claims.let_go(claim)
+                    await self._let_go(claim)
             elif kept is not None and kept.phase is Phase.HELD and claim.boot and not kept.claim.boot and not kept.idle:
                 # The cluster takes for used what is not: a start was refused here after it was sent.
-                await self._claims.leave(space, subnet, claim.address)
+                await self._claims.leave(space, subnet, claim.address, partial(self._is_as_it_was, kept))
         for kept in self._cache.every(HostClaim):
             if (kept.claim.space, kept.claim.subnet) == (space, subnet) and kept.phase is Phase.HELD:
                 lost += await self._compare(kept, before)
@@ -84,6 +86,16 @@ class ClaimReconciler:
         known = before.get(thing, (revision, now))
         self._sighted[thing] = known if known[0] == revision else (revision, now)
         return now - self._sighted[thing][1] >= self._sightings
+
+    async def _let_go(self, claim: AddressClaim) -> None:
+        """The leftover is released, unless this host has come to have a part in it meanwhile. Raises Unavailable."""
+        async with self._claims.turn_of(claim):
+            if self._is_leftover(self._cache.host_claim(claim.space, claim.subnet, claim.address), claim):
+                await self._claims.let_go(claim)
+
+    def _is_as_it_was(self, kept: HostClaim) -> bool:
+        """Whether nothing came of the claim since it was looked at: a start may have been on its way."""
+        return self._cache.host_claim(kept.claim.space, kept.claim.subnet, kept.claim.address) == kept
 
     def _is_in(self, theirs: AddressClaim | None, mine: AddressClaim) -> bool:
         """Whether this host has a part in what the cluster says, and that is the claim that it keeps."""
