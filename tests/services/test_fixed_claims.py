@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from ipaddress import IPv4Interface, ip_address, ip_interface
 
 import pytest
 
 from mooring.core.address_claims import HostClaim
 from mooring.core.claims import Claim, claimed, started
+from mooring.core.cluster_hosts import ClusterHost, Underlay
 from mooring.core.containers import ContainerEndpoint
 from mooring.core.faults import Conflict, Unavailable
 from mooring.core.leases import Active, State
 from mooring.core.requests import AddressRequest, EndpointRequest, Role
+from mooring.services.operations.claim_moves import ClaimMoves
 from mooring.services.operations.holds import Holds
+from mooring.testing.memory_cluster import Step
 from tests.services.fixed_hosts import FixedHost, FixedWorld, fixed_world
 from tests.services.holder_hosts import ENGINE, ident, state
 
@@ -312,3 +316,65 @@ async def test_an_address_is_held_for_a_key_by_hand() -> None:
             Conflict, match=f"key:theirs has {theirs.ipv4} in that network .held by key theirs on host h2"
         ):
             await holds.hold(None, ip_address(address), "key:theirs", None, False)
+
+
+async def test_a_drained_host_fixes_nothing_new_and_starts_again_what_it_has() -> None:
+    """By name, by key, from another host, and by hand; also before the cluster has been asked."""
+    async with fixed_world() as world:
+        one, two = world.hosts
+        grant = await one.create("db", "shop")
+        there = await two.create("cache", "heap")
+        await world.turns()
+        one.plan.drain(True)
+        for name, key, ipv4 in (("new", "other", ""), ("named", "", "10.0.0.99"), ("cache", "heap", "")):
+            with pytest.raises(Conflict, match="this host is drained"):
+                await one.create(name, key, ipv4)
+        moves = ClaimMoves(one.services.cache, one.services.ipam, one.clock, one.policy)
+        with pytest.raises(Conflict, match="this host is drained"):
+            await moves.move(None, str(there.ipv4), False, True)
+        await one.connect("db", one.full("web"), grant)
+        assert (await one.create("db2", "shop")).ipv4 == grant.ipv4
+
+
+async def test_two_containers_of_a_new_key_that_are_made_at_once_have_one_address() -> None:
+    """As on one host; neither is told that another host is at it."""
+    async with fixed_world() as world:
+        one = world.hosts[0]
+        first, second = await asyncio.gather(one.create("db", "shop"), one.create("db2", "shop"))
+        assert (first.ipv4, first.mac) == (second.ipv4, second.mac)
+
+
+async def test_a_refusal_calls_hosts_by_their_names() -> None:
+    """Nobody knows their ids."""
+    async with fixed_world() as world:
+        one, two = world.hosts
+        underlay = Underlay("192.0.2.1", "eth0", 1500)
+        record = ClusterHost(id="h1", name="web-a", machine="m1", boot="b1", underlay=underlay, version="1", joined=0.0)
+        await two.plan.values.hosts.put_host(record, 0)
+        grant = await one.create("db", "shop")
+        await one.connect("db", one.full("web"), grant)
+        await world.turns(3, seconds=30.0)
+        with pytest.raises(Conflict, match=r"in use on host web-a, .*key shop on host web-a.*container on host web-a"):
+            await two.create("db", "shop")
+
+
+async def test_nobody_waits_again_for_a_cluster_that_was_not_reached_just_now() -> None:
+    """A create is answered at once, by what this host knows or with a refusal."""
+    async with fixed_world() as world:
+        one = world.hosts[0]
+        grant = await one.create("db", "shop")
+        await world.turns()
+        world.servers.lose_majority()
+        world.clock.advance(5.0)
+        await one.turn()
+        asked: list[Step] = []
+
+        async def note(step: Step) -> None:
+            asked.append(step)
+
+        world.servers.pause = note
+        assert (await one.create("db2", "shop")).ipv4 == grant.ipv4
+        for name, key, ipv4 in (("new", "other", ""), ("named", "", "10.0.0.99")):
+            with pytest.raises(Unavailable, match="has not been reached for"):
+                await one.create(name, key, ipv4)
+        assert asked == []

@@ -99,13 +99,16 @@ class AddressPlan:
         self._index.blocks.serve(None if drained else self.member.boot)
 
     def check(self) -> None:
-        """Raises Conflict where this host takes nothing new, Unavailable where the cluster was not reached just now:
-        nobody waits for that again."""
+        """Raises Conflict where this host takes nothing new, Unavailable as `check_reached`."""
         if self.drained:
             raise Conflict(
                 "this host is drained: it takes no new addresses of networks of the cluster",
                 hint="start the container on another host, or end that (`mooring cluster hosts drain --off HOST`)",
             )
+        self.check_reached()
+
+    def check_reached(self) -> None:
+        """Raises Unavailable where the cluster was not reached just now: nobody waits for that again."""
         if self.restored.waiting:
             raise self.restored.refusal()
         if self.unreached is not None:

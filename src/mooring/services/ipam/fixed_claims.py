@@ -24,6 +24,7 @@ from mooring.ports import Clock, Cluster
 from mooring.services.cluster.address_plan import AddressPlan
 from mooring.services.ipam.pending_allocations import PendingAllocations
 from mooring.services.ipam.shared_pools import SharedPools
+from mooring.services.records.locks import KeyedLocks
 from mooring.services.records.record_cache import Record, RecordCache
 
 # Seconds after which a claim that could not be given the key of its lease is looked at again.
@@ -43,6 +44,7 @@ class FixedClaims:
         cache.listen(self._heed)
         self._cache, self._shared, self._promised = cache, shared, promised
         self._clock, self._is_past = clock, is_past
+        self._taking = KeyedLocks()
         self._pending: Counter[tuple[str, Address]] = Counter()
         self._tried: dict[tuple[str, Address], float] = {}
 
@@ -76,9 +78,17 @@ class FixedClaims:
 
         spec: of the pool. address: the one that is named, or that the key has by this host's records. other_mac: the
         claim's where the key has another address as well. Raises Conflict when it is somebody else's, or in use
-        elsewhere, naming holder and host; Exhausted, Unavailable.
+        elsewhere, naming holder and host, or this host is drained and would have one more; Exhausted, Unavailable.
         """
         plan = self._shared.joined(pool)
+        # One after another for a key: two containers of it that are made at a time have one address.
+        async with self._taking.hold(f"{pool.space} {pool.subnet} {spec.key}"):
+            with plan.hosts.named():
+                return await self._take(plan, pool, spec, address, named, other_mac)
+
+    async def _take(
+        self, plan: AddressPlan, pool: Pool, spec: Spec, address: Address | None, named: bool, other_mac: str
+    ) -> AddressClaim:  # fmt: skip
         lease = self._cache.lease(pool.space, address) if address is not None else None
         if lease is not None and lease.state in (State.GATEWAY, State.AUXILIARY):
             what = f"address {address} is not free: it is {phase(lease).value}"
@@ -86,16 +96,21 @@ class FixedClaims:
         kept = self._kept(pool, address) if address is not None else None
         if kept is not None and await self._is_here(plan, kept):
             return kept.claim
+        plan.check_reached()
         known = await plan.keys.of_key(spec)
         if known is not None and named and known.address != address:
             # As on one host: the key has both, until its containers have left the other one. See `turn`.
             spec, known = replace(spec, key=CONTAINER_KEY + spec.holder, mac=other_mac or spec.mac), None
         if known is not None:
+            if known.host != plan.member.host:
+                plan.check()
             return await plan.claims.claim(spec, known.address)
         if kept is not None:
             if (theirs := await plan.keys.at(pool.space, pool.subnet, kept.claim.address)) is not None and theirs.host:
                 raise taken(theirs)
             await plan.claims.release(pool.space, pool.subnet, kept.claim.address)  # the host was forgotten
+        if not spec.boot:  # else it is in use here
+            plan.check()
         if address is None:
             return await plan.claim(spec)
         try:
@@ -120,7 +135,7 @@ class FixedClaims:
         if lease.state is not State.FIXED or pool is None or pool not in self._shared:
             return lease
         plan = self._shared.joined(pool)
-        with self.pending(lease.space, lease.address):
+        with self.pending(lease.space, lease.address), plan.hosts.named():
             try:
                 await self._use(plan, pool, lease)
             except (Conflict, NotFound):
@@ -146,11 +161,14 @@ class FixedClaims:
         if lease.state is not State.FIXED or pool is None or pool not in self._shared:
             yield
             return
+        plan = self._shared.joined(pool)
         with self.pending(lease.space, lease.address):
-            await self._fix(self._shared.joined(pool), pool, lease)
+            with plan.hosts.named():
+                await self._fix(plan, pool, lease)
             yield
 
     async def _fix(self, plan: AddressPlan, pool: Pool, lease: Lease) -> None:
+        plan.check_reached()
         kept = self._cache.host_claim(pool.space, pool.subnet, lease.address)
         if kept is not None and kept.phase is Phase.HELD:
             if kept.claim.key:  # it follows the lease, unless the key has another one
@@ -192,6 +210,7 @@ class FixedClaims:
                 try:
                     await self._follow(plan, kept.claim)
                 except Fault as fault:
+                    plan.hosts.name_in(fault)
                     faults.append(fault)
         return faults
 
@@ -207,6 +226,7 @@ class FixedClaims:
         if (
             lease is None or lease.state is not State.FIXED or lease.key == claim.key
             or not (outlives(lease.key) or outlives(claim.key)) or (space, address) in self._pending
+            or plan.unreached is not None
             or now < self._tried.get((space, address), float("-inf")) + AGAIN
         ):  # fmt: skip
             return
@@ -242,6 +262,7 @@ class FixedClaims:
         if kept.claim.boot == plan.member.boot and not kept.idle:
             return True
         try:
+            plan.check_reached()
             return await plan.keys.is_here(kept.claim)
         except Unavailable:
             plan.claims.check_alone(kept.claim)

@@ -46,14 +46,18 @@ class ClaimMoves:
             if claim.host == plan.member.host:
                 continue
             if not outlives(claim.key):
-                hint = f"if host {claim.host} is gone for good, `mooring cluster hosts forget {claim.host}` frees it"
+                host = plan.hosts.name(claim.host)
+                hint = f"if host {host} is gone for good, `mooring cluster hosts forget {host}` frees it"
                 what = f"address {claim.address} is one container's, which cannot come"
-                raise Conflict(what, holder=claim.held_by(), hint=hint)
-            await self._check(plan, claim, force)
-            after = f"fixed for {key_in_words(claim.key)}, idle on this host"
-            changes.append(Change(pool.space, str(claim.address), claim.held_by(), after))
-            if not dry:
-                await self._move(plan, pool, claim, force)
+                raise Conflict(what, holder=plan.hosts.words(claim.held_by()), hint=hint)
+            plan.check()
+            with plan.hosts.named():
+                await self._check(plan, claim, force)
+                after = f"fixed for {key_in_words(claim.key)}, idle on this host"
+                before = plan.hosts.words(claim.held_by())
+                changes.append(Change(pool.space, str(claim.address), before, after))
+                if not dry:
+                    await self._move(plan, pool, claim, force)
         return changes
 
     async def _found(self, space: str | None, what: str) -> list[tuple[Pool, AddressClaim]]:
