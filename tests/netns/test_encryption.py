@@ -71,6 +71,16 @@ async def test_nothing_of_it_is_read_on_the_underlay(two: Encrypted) -> None:
         assert await member.machine.build() == 0
 
 
+async def test_nothing_of_it_goes_to_who_says_that_he_is_elsewhere(two: Encrypted) -> None:
+    """A host that advertises an address of the underlay in an encrypted network gets nothing there in clear."""
+    inner = inner_address(two.one.host)
+    with closing(Wire(two.made.switch, "port1")) as wire:
+        two.one.machine.space.sh(
+            "ping -6 -n -c 1 -W 3 fd00:192::254", f"ping -6 -n -c 1 -W 0.3 -I {inner} fd00:192::254 || true"
+        )
+        assert not any(inner.packed in frame[:54] for frame in wire.frames())
+
+
 async def test_what_is_lost_is_made_anew(two: Encrypted) -> None:
     """The device, its address, its keys, wireguard-go itself; and meanwhile nothing goes out in clear."""
     a, _ = await two.containers()

@@ -127,6 +127,7 @@ CHAINS = f"""\
     chain escaping {{
         type filter hook output priority -5; policy accept;
         ip6 daddr {INNER} oifname != "{LINKS}*" oifname != "lo" drop
+        ip6 saddr {INNER} oifname != "{LINKS}*" oifname != "lo" drop
     }}
 
     # A container's packet to another host's tunnel would come there from this host's address, once it is translated.
