@@ -139,7 +139,7 @@ async def test_a_history_that_is_gone_costs_a_scan(hosts: list[MemberHost]) -> N
     await turns(first)
     first.servers.compact()
     second.servers.mend(second.setup.address)
-    await turns(*hosts, times=5)
+    await turns(*hosts, times=8)
     assert len(remotes(second)) == 2
 
 
@@ -265,3 +265,17 @@ async def test_names_are_told_with_the_addresses() -> None:
         await some_time()
         assert [(each.names, each.healthy) for each in told(host)] == [(("db", "sql"), False)]
         running.cancel()
+
+
+async def test_a_store_that_is_restored_cuts_nobody_off(hosts: list[MemberHost]) -> None:
+    """What came after the backup stays known all the while, and is in it again within seconds."""
+    first, second = hosts
+    backup = first.servers.backup()
+    await first.endpoint(network(first), "c1")
+    await turns(*hosts)
+    (c1,) = first.services.endpoint_index.of_network(network(first))
+    first.servers.restore(backup)
+    for _ in range(12):
+        await turns(*hosts, times=1)
+        assert c1.mac in remotes(second)
+    assert c1.id in {each.endpoint for each in told(first)}

@@ -31,6 +31,10 @@ class Noted:
         """See Part."""
         self.told.append("left")
 
+    async def restored(self) -> None:
+        """See Restored."""
+        self.told.append("restored")
+
     async def turn(self) -> list[Fault]:
         """See Part."""
         self.told.append("turn")
@@ -164,3 +168,19 @@ async def test_the_daemons_task_goes_on_until_it_is_cancelled() -> None:
         task.cancel()
     assert noted.told[0] == "entered web1"
     assert "left" in noted.told
+
+
+async def test_parts_hear_that_the_clusters_store_was_restored() -> None:
+    """Once, before they have another turn."""
+    (host,) = await members(1)
+    noted = Noted()
+    host.renew()
+    host.runtime.add(noted)
+    await host.start()
+    await host.turn()
+    plan = host.runtime.plan
+    assert plan is not None
+    plan.restored.doubt()
+    await host.turn()
+    await host.turn(5.0)
+    assert [each for each in noted.told if each != "turn"][1:] == ["restored"]

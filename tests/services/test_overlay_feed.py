@@ -10,6 +10,7 @@ from ipaddress import ip_address
 import pytest
 
 from mooring.core.advertisements import Advertisement, advertisement_key
+from mooring.core.networks import Address
 from mooring.core.overlays import Overlay
 from mooring.core.plumbing import Fact, RemoteFact, RemoteMac
 from mooring.ports import Cluster
@@ -33,10 +34,14 @@ class Rig:
 
     heard: list[tuple[str, str]] = field(default_factory=list)
 
-    async def publish(self, ident: str, number: int, network: str = "web", host: str = "B") -> None:
+    async def publish(
+        self, ident: str, number: int, network: str = "web", host: str = "B", underlay: Address = B
+    ) -> None:
         """The other host has an endpoint whose MAC and address end in the number."""
         mac, addresses = f"02:00:00:00:00:{number:02x}", (ip_address(f"10.32.0.{number}"),)
-        told = Advertisement(network=network, host=host, endpoint=ident, mac=mac, addresses=addresses, underlay=B)
+        told = Advertisement(
+            network=network, host=host, endpoint=ident, mac=mac, addresses=addresses, underlay=underlay
+        )
         await self.write(cluster_forms.key_of(told), cluster_forms.encode(told))
 
     async def write(self, key: str, value: bytes | None) -> None:
@@ -175,6 +180,48 @@ async def test_where_the_history_is_gone_there_is_another_scan(rig: Rig) -> None
     rig.cluster.compact()
     rig.cluster.mend("one")
     await rig.known(12)
+
+
+async def test_of_two_who_have_one_address_the_later_one_has_it(rig: Rig) -> None:
+    """Whatever the hosts are called: the other one is off since its container was moved away."""
+    await rig.known(11)
+    rig.cluster.cut("one")
+    await rig.publish("moved", 12, host="C", underlay=ip_address("192.0.2.3"))
+    await rig.publish("moved", 12, host="B")
+    rig.cluster.compact()
+    rig.cluster.mend("one")
+    await rig.known(11, 12)
+    assert {fact.host for fact in rig.host.facts if isinstance(fact, RemoteMac)} == {B}
+
+
+async def test_a_restored_store_is_believed_when_the_hosts_have_put_theirs_into_it_again(rig: Rig) -> None:
+    """What it lacks meanwhile is not taken for gone, and this host is told that it may lack its own."""
+    told: list[str] = []
+    rig.feed.listen_lost(lambda: told.append("lost"))
+    await rig.known(11)
+    backup = rig.cluster.backup()
+    await rig.publish("second", 12)
+    await rig.publish("third", 13)
+    await rig.known(11, 12, 13)
+    rig.cluster.restore(backup)
+    for _ in range(300):
+        await asyncio.sleep(0)
+    assert told == ["lost"]
+    await rig.publish("second", 12)
+    await rig.known(11, 12)
+    assert ("second", "") not in rig.heard
+
+
+async def test_a_restored_store_whose_history_seems_to_go_on_is_scanned_once_it_is_told(rig: Rig) -> None:
+    """As after `etcdutl snapshot restore --bump-revision`."""
+    await rig.known(11)
+    _, records = rig.cluster.backup()
+    await rig.publish("second", 12)
+    await rig.known(11, 12)
+    rig.cluster.restore((rig.cluster.revision + 1000, records))
+    rig.cluster.compacted = 0
+    rig.feed.look_again()
+    await rig.known(11)
 
 
 async def test_what_cannot_be_read_is_as_it_was_and_told(rig: Rig) -> None:

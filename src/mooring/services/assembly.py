@@ -76,6 +76,7 @@ def assemble(
         dns_records = DnsRecords(cache, clock)
         advertiser = Advertiser(host.records, host.host_overlays, host_names)
         host.cluster_runtime.add(advertiser)
+        host.overlay_feed.listen_lost(advertiser.tell_again)
         feed = host.overlay_feed
         feed.listen(host_names.remote.note)
         host.cluster_runtime.add(ClusterNames(host_names.remote, clock, lambda: feed.scanned))

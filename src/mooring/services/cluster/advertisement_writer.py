@@ -64,6 +64,11 @@ class AdvertisementWriter:
         self._looked = float("-inf")
         self._woken.set()
 
+    def look_again(self) -> None:
+        """What is there may be another thing than what was written."""
+        self._looked = float("-inf")
+        self._woken.set()
+
     async def leave(self, remove: bool) -> None:
         """Write nowhere. remove: what is there of this host goes, if the cluster can be reached. Raises Unavailable."""
         cluster, self._cluster = self._cluster, None

@@ -81,6 +81,10 @@ class Advertiser:
         self._begin()
         return self._writer.turn()
 
+    def tell_again(self) -> None:
+        """What the cluster has of this host is looked at, and put right, soon."""
+        self._writer.look_again()
+
     async def run(self) -> None:
         """Tell, for ever."""
         await self._writer.run()

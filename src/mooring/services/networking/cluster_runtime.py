@@ -60,6 +60,15 @@ class Waiting(Protocol):
         ...
 
 
+@runtime_checkable
+class Restored(Protocol):
+    """A part that reads or keeps something in the cluster beside the plan."""
+
+    async def restored(self) -> None:
+        """The cluster's store was restored from a backup. Raises Unavailable, and is called again then."""
+        ...
+
+
 class ClusterRuntime:
     """`run` is the daemon's task. plan, cluster, membership, member: None while this host is in no cluster; plan and
     member, too, until what the records say of it is ready. faults: what the last turn could not do."""
@@ -131,6 +140,7 @@ class ClusterRuntime:
         plan = AddressPlan(self._cache, self._ipam.index, self.cluster, self._clock, member, heard=self._heard)
         if self._present is not None:
             plan.restored.again.insert(0, self._present)
+        plan.restored.again += [part.restored for part in self._parts if isinstance(part, Restored)]
         await plan.begin()
         self.member, self.plan, self._ipam.shared.plan = member, plan, plan
 

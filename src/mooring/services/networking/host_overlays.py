@@ -97,6 +97,10 @@ class HostOverlays:
                 self._feed.close(part.shared.id)
             self._feed.forget()
 
+    async def restored(self) -> None:
+        """See Restored."""
+        self._feed.look_again()
+
     async def turn(self) -> list[Fault]:
         """See Part."""
         faults: list[Fault] = []

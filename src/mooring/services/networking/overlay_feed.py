@@ -2,13 +2,15 @@
 
 Rules: a scan says what is, and the watch from there what becomes; where the history is gone there is another scan, and
 while the cluster is away everything stays as it was last heard. What cannot be read is as it was before, and told. What
-this host advertises itself is nothing to it.
+this host advertises itself is nothing to it. Of two who advertise one address, who wrote last is believed; and a store
+that may have been restored from a backup only when the hosts have had the time to put theirs into it again.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 
 from mooring.core.advertisements import ADVERTISEMENTS, Advertisement, host_prefix
 from mooring.core.faults import Compacted, Fault, Unavailable
@@ -20,8 +22,11 @@ from mooring.services.records.pacing import Pace
 
 # Seconds after which a cluster that did not answer is asked again.
 PAUSE = 1.0
+# Seconds that the hosts have to put into a restored store what is theirs.
+SETTLED = 5.0
 
 Listener = Callable[[str, Advertisement | None], None]
+_REVISION = attrgetter("revision")
 
 
 class OverlayFeed:
@@ -38,6 +43,8 @@ class OverlayFeed:
         self._unfilled: dict[str, None] = {}  # those of them that may lack what was known before they were opened
         self._unreadable: dict[str, str] = {}
         self._listeners: list[Listener] = []
+        self._lost: list[Callable[[], None]] = []
+        self._anew = False
         self.scanned = False
         self._entered, self._opened = asyncio.Event(), asyncio.Event()
         self._turn = asyncio.Lock()
@@ -46,6 +53,15 @@ class OverlayFeed:
         """Call listener(key, advertisement) for every advertisement of another host that comes or changes from now on,
         and for one that goes, with None. For one that is none any more it is called once, or never."""
         self._listeners.append(listener)
+
+    def listen_lost(self, listener: Callable[[], None]) -> None:
+        """Call it whenever what the cluster has may not follow from what it had, as after a restore."""
+        self._lost.append(listener)
+
+    def look_again(self) -> None:
+        """The cluster's store was restored from a backup, even if that cannot be told by its history."""
+        self._anew = True
+        self._tell_lost()
 
     def enter(self, cluster: Cluster, host: str) -> None:
         """Follow this cluster, in which this host has the id."""
@@ -124,8 +140,15 @@ class OverlayFeed:
                     if changes:
                         self._take(changes)
                         after = changes[-1].revision
+                    if self._anew:
+                        break
+                if self._anew:
+                    self._anew, after = False, None
+                    await self._clock.sleep(SETTLED)
             except Compacted:
                 after = None
+                self._tell_lost()
+                await self._clock.sleep(SETTLED)
             except Unavailable:
                 if self._cluster is cluster:
                     await self._clock.sleep(PAUSE)
@@ -133,7 +156,7 @@ class OverlayFeed:
     async def _scan(self, cluster: Cluster) -> int:
         entries, revision = await cluster.scan(ADVERTISEMENTS)
         pace, found = Pace(), dict[str, Advertisement]()
-        for entry in entries:
+        for entry in sorted(entries, key=_REVISION):
             await pace.step()
             advertisement = self._readable(entry.key, entry.value)
             if advertisement is not None:
@@ -169,8 +192,9 @@ class OverlayFeed:
             before = self._told.pop(key, None)
             if advertisement is not None:
                 self._told[key] = advertisement
-                remote = _remote(advertisement)
-                self._networks.setdefault(advertisement.network, {})[key] = remote
+                remote, known = _remote(advertisement), self._networks.setdefault(advertisement.network, {})
+                known.pop(key, None)  # the last one comes last
+                known[key] = remote
                 told.setdefault(advertisement.network, {})[key] = remote
             elif before is not None:
                 self._networks.get(before.network, {}).pop(key, None)
@@ -180,6 +204,10 @@ class OverlayFeed:
         for network, remotes in told.items():
             if network in self._here:
                 self._overlays.learn(self._here[network], remotes)
+
+    def _tell_lost(self) -> None:
+        for listener in self._lost:
+            listener()
 
     def _tell(self, key: str, advertisement: Advertisement | None) -> None:
         for listener in self._listeners:
