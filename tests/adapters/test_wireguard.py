@@ -78,6 +78,18 @@ async def test_the_device_is_as_told(wireguard: LinuxWireGuard) -> None:
     assert NAME not in sh("ip link")
 
 
+async def test_there_is_one_device_a_host(wireguard: LinuxWireGuard) -> None:
+    """That of a cluster which the host has left would keep the port."""
+    wanted = await device(wireguard)
+    former = device_name(f"former {os.getpid()}")
+    await wireguard.settle(replace(wanted, name=former, alias="mooring:wireguard:former", peers=()))
+    await wireguard.settle(wanted)
+    await wireguard.settle(wanted)
+    links = sh("ip link")
+    assert former not in links
+    assert NAME in links
+
+
 async def test_what_is_others_is_left_alone(wireguard: LinuxWireGuard) -> None:
     """A device of that name, and a port that is taken."""
     wanted = await device(wireguard)

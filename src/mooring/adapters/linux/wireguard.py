@@ -123,6 +123,7 @@ class LinuxWireGuard:
             link = links.find(wanted.name)
             if link is None:
                 self._told.clear()
+                _remove_all(links)  # this host's in a cluster that it has left has the port yet
                 self._make(links, wanted)
                 link = links.find(wanted.name)
             if link is None:
@@ -172,11 +173,15 @@ def remove_devices() -> None:
     """There is no device of ours in this namespace. Raises Unavailable."""
     try:
         with closing(Links()) as links:
-            for link in links.ours():
-                if link.alias.startswith(ALIAS):
-                    links.delete(link.name)
+            _remove_all(links)
     except NetlinkError as error:
         raise Unavailable(f"the WireGuard device cannot be removed: {error.strerror}") from error
+
+
+def _remove_all(links: Links) -> None:
+    for link in links.ours():
+        if link.alias.startswith(ALIAS):
+            links.delete(link.name)
 
 
 class _Shown:
