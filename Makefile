@@ -1,11 +1,11 @@
 # One verb a line; what they do is in scripts/. What is needed from Debian: packaging/debian-packages.txt.
-.PHONY: help install demo check test one mutants pythons simulate chaos bench clean
+.PHONY: help install demo demo-cluster check test one mutants pythons simulate chaos bench clean
 .DEFAULT_GOAL := help
 # ENGINE=20, 26 or 28: the engine of that Debian suite, unpacked beside the machine's own (docs/lab.md).
 export ENGINE
 
 help: ## say what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: ## .venv/bin/mooring
 	@scripts/setup
@@ -13,6 +13,10 @@ install: ## .venv/bin/mooring
 demo: ## watch containers of a real engine get their addresses from Mooring (root)
 	@scripts/setup --lab
 	@scripts/demo
+
+demo-cluster: ## watch three hosts share networks over etcd (root)
+	@scripts/setup --lab
+	@scripts/demo-cluster
 
 check: install ## style, types, layers, and the fast tests (no root needed)
 	@scripts/lint

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mooring.cli.clusters import _print
+from mooring.core.cluster_tokens import read_token
 from mooring.core.cluster_views import ClusterView
 from tests.cli.daemons import ServedHost
 from tests.services.samples import ETCD
@@ -33,6 +35,9 @@ async def test_a_cluster_is_made_joined_shown_and_left(
     assert command == "On each further host: mooring cluster join"
     assert await daemon.run("cluster", "token") == 0
     assert capsys.readouterr().out == f"{token}\n"
+    assert await daemon.run("cluster", "token", "--endpoint", "http://10.0.0.9:2379") == 0
+    other = read_token(capsys.readouterr().out.strip())
+    assert other == replace(read_token(token), endpoints=("http://10.0.0.9:2379",))
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{token}\n"))
     assert await daemon.run("cluster", "join", "-") == 0
     assert "as before" in capsys.readouterr().out

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 def cluster() -> None:
     """Hosts that share one store (etcd): make a cluster, join it, see who is in it.
 
-    Networks over several hosts are being built: a cluster has hosts, and no networks yet.
+    Networks over them are made with `docker network create -o scope=cluster` or `-o mode=vxlan` on each.
 
     \b
     Example:
@@ -115,18 +116,33 @@ def _told(reply: ClusterJoinReply, form: str) -> None:
 
 
 @cluster.command("token")
+@click.option("--endpoint", "endpoints", multiple=True, metavar="URL", help="Other members of the etcd than now.")
+@click.option("--ca", type=click.File(), metavar="FILE", help="Another authority, PEM.")
+@click.option("--certificate", type=click.File(), metavar="FILE", help="Another client certificate, PEM.")
+@click.option("--key", type=click.File(), metavar="FILE", help="Its key, PEM.")
 @format_option
 @pass_connection
-def token(connection: Connection, form: str) -> None:
+def token(connection: Connection, /, endpoints: tuple[str, ...], form: str, **files: TextIO | None) -> None:
     """Print what other hosts join with. It is a secret: the etcd's client key is in it.
+
+    With options it is a token with these in place of what this host uses: each host, this one too, takes them over by
+    joining with it. So members of the etcd and certificates are replaced.
 
     \b
     Example:
       mooring cluster token | ssh web2 mooring cluster join -
+      mooring cluster token --certificate new.pem --key new.key > token; mooring cluster join - < token
     """
     from mooring.cli.tables import printed
+    from mooring.client import ClusterTokenReply
+    from mooring.core.cluster_tokens import read_token, token_of
 
     reply = connection.client.cluster_token()
+    changed: dict[str, Any] = {what: file.read() for what, file in files.items() if file is not None}
+    if endpoints:
+        changed["endpoints"] = endpoints
+    access = replace(read_token(reply.token), **changed)
+    reply = ClusterTokenReply(token_of(access))
     if not printed(reply, form):
         click.echo(reply.token)
 
