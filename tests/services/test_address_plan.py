@@ -127,7 +127,7 @@ def test_no_address_has_two_users_is_lost_or_leaks_in_any_schedule(profile: str)
 def test_no_address_has_two_users_is_lost_or_leaks_in_many_schedules(profile: str) -> None:
     """A few seconds of each kind of world; that things have happened is part of it."""
     worlds = [play(seed, 800, profile) for seed in range(100, 105)]
-    assert sum(world.notes["used"] + world.notes["dynamic"] for world in worlds) > 20
+    assert sum(world.notes["used"] + world.notes["dynamic"] for world in worlds) > 10
 
 
 async def test_a_turn_looks_again_for_a_host_that_was_silent() -> None:
