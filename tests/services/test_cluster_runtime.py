@@ -11,7 +11,9 @@ from mooring.core.cluster_hosts import Membership
 from mooring.core.faults import Conflict, Fault, Unavailable
 from mooring.ports import Cluster
 from mooring.services.cluster.address_claims import AddressClaims
+from mooring.services.cluster.host_records import HostRecords
 from mooring.services.networking.cluster_runtime import ClusterRuntime
+from mooring.testing.memory_cluster import Step, let_others_run
 from tests.services.member_hosts import ACCESS, members
 
 
@@ -184,3 +186,35 @@ async def test_parts_hear_that_the_clusters_store_was_restored() -> None:
     await host.turn()
     await host.turn(5.0)
     assert [each for each in noted.told if each != "turn"][1:] == ["restored"]
+
+
+async def test_a_host_that_leaves_is_no_reason_to_take_the_store_for_restored() -> None:
+    """Its number goes when it looks for it no more, whenever it has its turns meanwhile."""
+    _, host = await members()
+
+    async def turn(step: Step) -> None:
+        host.servers.pause = let_others_run
+        if step.method in ("delete", "get") and step.key.startswith(("session/", "mark/", "host/")):
+            await host.runtime.once()
+        host.servers.pause = turn
+
+    await host.turn()
+    host.servers.pause = turn
+    await host.membership.leave(False, False)
+    assert [key for key in host.servers.records if key.startswith(("mark/", "restore"))] == [
+        f"mark/{ident}" for ident in await HostRecords(host.servers.client("x")).heard()
+    ]
+
+
+async def test_a_host_that_left_by_force_and_joins_again_does_not_take_the_store_for_restored() -> None:
+    """It is the same host, as it has something there, and its number is where it was."""
+    _, host = await members()
+    await host.turn()
+    ident = host.membership.entered()[0].host
+    await host.servers.client("x").put("block/default/0a000000p24/1", f'{{"host":"{ident}"}}'.encode(), 0)
+    access = host.membership.entered()[0].access
+    await host.membership.leave(True, False)
+    await host.membership.join(access, "", "", False)
+    assert host.membership.entered()[0].host == ident
+    await host.turn()
+    assert "restored" not in host.servers.records

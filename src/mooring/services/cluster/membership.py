@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from mooring.core.cluster_hosts import (
@@ -285,18 +286,20 @@ class ClusterMembership:
                         self.unreached = ""
                     return kept
             membership, cluster = self.entered()
+            gone = False
             try:
-                await self._end(HostRecords(cluster), membership, force, dry)
+                gone = await self._end(HostRecords(cluster), membership, force, dry)
             except Unavailable:
                 if not force:
                     raise
             if not dry:
                 self._host.keep(None)
-                await self._exit()
+                await self._exit(membership.host if gone else "")
             return membership
 
-    async def _end(self, records: HostRecords, membership: Membership, force: bool, dry: bool) -> None:
-        """The cluster has nothing of this host any more. Raises Conflict, Unavailable."""
+    async def _end(self, records: HostRecords, membership: Membership, force: bool, dry: bool) -> bool:
+        """The cluster has nothing of this host any more but its mark; whether that is to go. Raises Conflict,
+        Unavailable."""
         boot, _ = await records.session(membership.host)
         if boot not in ("", self._facts.boot):
             if not force:
@@ -304,7 +307,7 @@ class ClusterMembership:
                     f"another machine is heard as host {membership.name} ({membership.host})",
                     hint="`mooring cluster leave --force` leaves the host to that",
                 )
-            return
+            return False
         held = await records.held(membership.host)
         if held and not force:
             left = sorted(str(subnet) for _, subnet in await records.places_of(membership.host))
@@ -315,10 +318,10 @@ class ClusterMembership:
             )
         if not dry:
             await records.end_session(membership.host, self._facts.boot)
-            await records.end_mark(membership.host)
             found, revision = await records.host(membership.host)
             if found is not None and not held:
                 await records.delete_host(membership.host, revision)
+        return not held
 
     def entered(self) -> tuple[Membership, Cluster]:
         """What this host is in. Raises NotFound for one that is in none."""
@@ -342,9 +345,14 @@ class ClusterMembership:
             await entered(cluster, membership)
         self._joined.set()
 
-    async def _exit(self) -> None:
+    async def _exit(self, gone: str = "") -> None:
+        """gone: the id of the host whose mark goes, once nobody here looks for it: a store without it would count as
+        one that was restored from a backup."""
         for _, left in self._followers:
             await left()
+        if gone and self.cluster is not None:
+            with suppress(Unavailable):
+                await HostRecords(self.cluster).end_mark(gone)
         cluster, self.cluster, self.membership, self.unreached = self.cluster, None, None, ""
         self._joined.clear()
         if cluster is not None:
