@@ -5,16 +5,17 @@ Schedules with restores at any time: the profile "restored" of tests/services/cl
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 
-from mooring.core.cluster_hosts import host_key
 from mooring.core.cluster_networks import ClusterNetwork, HostNetwork
 from mooring.core.faults import Unavailable
 from mooring.services.cluster.shared_networks import SharedNetworks
 from mooring.services.cluster.shared_values import SharedValues
+from mooring.testing.memory_cluster import Step, let_others_run
 from tests.services.cluster_hosts import SPACE, Host
 from tests.services.cluster_verdicts import wrong_at_rest
 from tests.services.cluster_worlds import World
@@ -102,12 +103,32 @@ async def test_new_blocks_wait_for_every_host_and_own_ones_serve_all_the_while()
         await run(first)
         with pytest.raises(Unavailable, match="restored from a backup, and host h1 has not been back yet"):
             await first.plan.more(first.pool)
-        client = first.client
-        entry = await client.get(host_key("h1"))
-        assert entry is not None
-        await client.delete(host_key("h1"), entry.revision)  # as `hosts forget` does
-        await turns(world, 10, 5.0)
+        await first.plan.forget("h1")  # which cannot wait for what waits for it
+        mine = {
+            seen.value.host for seen in (await first.plan.values.blocks(SPACE, world.subnet)).values() if seen.value
+        }
+        assert mine <= {"h0", ""}
+        await turns(world, 1)
         await first.plan.more(first.pool)
+
+
+async def test_who_asks_while_another_waits_for_an_answer_does_not_wait_for_one_more() -> None:
+    """Each try takes seconds: twenty containers would stand in a row."""
+    async with cluster() as world:
+        first = world.hosts[0]
+        world.clock.advance(5.0)
+        asked = 0
+
+        async def refuse(step: Step) -> None:
+            nonlocal asked
+            asked += step.key == "restored"
+            await let_others_run(step)
+            raise Unavailable("no answer in time")
+
+        world.servers.pause = refuse
+        said = await asyncio.gather(*(first.plan.restored.sure() for _ in range(20)), return_exceptions=True)
+        assert {type(each) for each in said} == {Unavailable}
+        assert asked == 1
 
 
 async def test_a_network_that_was_made_since_is_there_again_with_its_vni_and_this_host_in_it() -> None:

@@ -7,6 +7,7 @@ reached, this host first looks what is still its own.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import msgspec
@@ -213,8 +214,14 @@ class AddressPlan:
 
     async def forget(self, host: str) -> None:
         """No address, block or part in a network of the cluster is the host's, which is gone for good. Raises Conflict
-        while it is heard, or has only just gone silent; Unavailable, and then it may be done again."""
+        while it is heard, or has only just gone silent; Unavailable, and then it may be done again. After a restore of
+        the cluster's store nobody waits for the host any more, also where this is so."""
         with self.hosts.named():
+            with suppress(Unavailable):
+                await self.restored.sure()
+            if self.restored.waiting:
+                await self._forgetting.check(host)
+                await self.restored.excuse(host)
             for space, subnet in sorted(await self.values.hosts.places(), key=str):
                 await self._forgetting.forget(host, SharedSubnet(space=space, subnet=subnet, since=0.0))
             await self.networks.forget(host)
@@ -237,6 +244,11 @@ class AddressPlan:
         except Unavailable as fault:
             self.unreached = now if self.unreached is None else self.unreached
             turn.faults.append(fault)
+            if self.restored.waiting and now - self._refreshed >= self.sessions.rule.refresh:
+                with suppress(Unavailable):  # who is waited for may have to be forgotten
+                    await self.hosts.look()
+                    await self.sessions.watch(self.hosts.ids)
+                    self._refreshed = now
             return turn
         if now - self._refreshed >= self.sessions.rule.refresh or self.unreached is not None:
             if not await self._is_reached(turn):

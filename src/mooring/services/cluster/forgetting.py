@@ -25,7 +25,7 @@ class Forgetting:
     async def forget(self, host: str, shared: SharedSubnet) -> None:
         """Nothing of the subnet is the host's. Raises Conflict while it is heard, or has only just gone silent,
         Unavailable."""
-        await self._check(host)
+        await self.check(host)
         for block in (await self._values.blocks(shared.space, shared.subnet)).values():
             if block.value is not None and block.value.host == host:
                 await self._free(block.value, host)
@@ -33,7 +33,7 @@ class Forgetting:
             if claim.host == host or without(claim, host) != claim:
                 await self._part(claim, host)
 
-    async def _check(self, host: str) -> None:
+    async def check(self, host: str) -> None:
         """Raises Conflict unless the host is silent, and has been for a while."""
         standing = await self._sessions.standing(host)
         if standing.heard or standing.silent < self._sessions.rule.grace:
@@ -52,7 +52,7 @@ class Forgetting:
                 await self._values.put(taken_from(seen.value), seen.revision)
                 return
             except StaleRevision:
-                await self._check(host)  # it may be back
+                await self.check(host)  # it may be back
                 seen = await self._values.block(block.space, block.subnet, block.index)
         raise contended(f"block {block.index} of {block.subnet}")
 
@@ -73,5 +73,5 @@ class Forgetting:
                     await self._values.put(after, seen.revision)
                 return
             except StaleRevision:
-                await self._check(host)
+                await self.check(host)
         raise contended(f"address {claim.address}")

@@ -43,6 +43,7 @@ class RestoredCluster:
         self.waiting = ""
         self._lock = asyncio.Lock()
         self._looked = self._failed = float("-inf")
+        self._failures = 0
         self._doubt, self._written = False, True
         self._done = ""
         self._since: tuple[str, float] = ("", 0.0)
@@ -79,9 +80,15 @@ class RestoredCluster:
             raise Unavailable(f"the cluster does not know any more whose block {local.index} of {local.subnet} is")
 
     async def sure(self) -> None:
-        """What the store says may be relied on. Raises Unavailable otherwise."""
-        if self._clock.boot() - self._looked >= FRESH:
-            await self.look()
+        """What the store says may be relied on. Raises Unavailable otherwise, to all who ask at a time after one try:
+        each takes seconds."""
+        if self._is_old():
+            failures = self._failures
+            async with self._lock:
+                if self._failures != failures:
+                    raise Unavailable("the cluster's store did not answer just now", hint="try again in some seconds")
+                if self._is_old():
+                    await self._try()
         if self.waiting:
             raise self.refusal()
         if self._clock.boot() - self._failed < FRESH:
@@ -91,16 +98,28 @@ class RestoredCluster:
         """Why nothing is decided, while `waiting`."""
         return Unavailable(self.waiting, hint="start those hosts, or `mooring cluster hosts forget` them")
 
+    async def excuse(self, host: str) -> None:
+        """Nobody waits for the host, which is gone for good. Raises Unavailable."""
+        with suppress(StaleRevision):
+            await self._cluster.put(f"{restore_prefix(self._mark().restore)}{host}", b"", 0)
+        await self.look()
+
     async def look(self) -> None:
         """Whether the store has gone back is known; if it has, all of this host's own is in it again. Raises
         Unavailable."""
         async with self._lock:
-            try:
-                await self._look()
-            except Unavailable:
-                self._failed, self._looked = self._clock.boot(), float("-inf")
-                raise
-            self._looked = self._clock.boot()
+            await self._try()
+
+    def _is_old(self) -> bool:
+        return self._clock.boot() - self._looked >= FRESH
+
+    async def _try(self) -> None:
+        try:
+            await self._look()
+        except Unavailable:
+            self._failed, self._looked, self._failures = self._clock.boot(), float("-inf"), self._failures + 1
+            raise
+        self._looked = self._clock.boot()
 
     async def _look(self) -> None:
         mine, said = await asyncio.gather(self._cluster.get(mark_key(self._member.host)), self._cluster.get(RESTORED))
