@@ -7,9 +7,12 @@ from contextlib import suppress
 from ipaddress import ip_address
 
 import msgspec
+import pytest
 
 from mooring.core.address_claims import HostClaim, Phase
-from mooring.core.faults import Unavailable
+from mooring.core.claims import given
+from mooring.core.faults import Conflict, Unavailable
+from mooring.core.leases import Place
 from mooring.core.networks import Address
 from mooring.services.cluster.forgetting import Forgetting
 from mooring.testing.memory_cluster import Step
@@ -180,3 +183,40 @@ async def test_a_start_that_is_on_its_way_while_claims_are_compared_stays_one() 
         kept = host.cache.host_claim(SPACE, world.subnet, made.address)
         assert kept is not None
         assert (kept.claim.boot, kept.idle) == (host.plan.member.boot, False)
+
+
+async def test_a_claim_that_a_lost_store_had_is_kept_again_while_its_container_lives() -> None:
+    """The kernel told of the address: no other host is given it because this one has lost its record of the claim."""
+    async with cluster(sightings=30.0) as world:
+        host, other = world.hosts
+        wanted = ip_address(f"10.0.0.{16 * owned(other)[0] + 9}")
+        await ran(world, host, wanted)
+        await turns(world, 1)
+        kept = host.cache.host_claim(SPACE, world.subnet, wanted)
+        assert kept is not None
+        await host.cache.commit(delete=[kept])
+        await turns(world, 4, seconds=25.0)
+        assert host.cache.host_claim(SPACE, world.subnet, wanted) == kept
+        with pytest.raises(Conflict):
+            await other.run(wanted)
+        await host.stop(wanted)
+        await turns(world, 4, seconds=25.0)
+        assert list(host.cache.every(HostClaim)) == []
+        assert not any(key.startswith("addr/") for key in world.servers.records)
+
+
+async def test_a_fixed_address_that_a_lost_store_had_is_kept_again_while_its_container_lives() -> None:
+    """It is a dynamic lease until somebody has told of its key; the claim says that it is in use."""
+    async with cluster(sightings=30.0) as world:
+        host = world.hosts[0]
+        made = await claim(host, "key:db")
+        used = await host.plan.claims.use(SPACE, world.subnet, made.address, made.key)
+        await turns(world, 1)
+        kept = host.cache.host_claim(SPACE, world.subnet, made.address)
+        assert kept is not None
+        lease = given(None, Place(SPACE, made.address, host.pool.id), 0.0, "02:00:00:00:00:01")
+        await host.cache.commit(put=[lease], delete=[kept])
+        await turns(world, 4, seconds=25.0)
+        after = host.cache.host_claim(SPACE, world.subnet, made.address)
+        assert after is not None
+        assert (after.phase, after.claim.boot, after.claim.sequence) == (Phase.HELD, used.boot, used.sequence)

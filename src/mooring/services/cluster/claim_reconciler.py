@@ -1,8 +1,8 @@
 """This host's claims as its own store and the cluster have them, made alike.
 
 Rules: what the cluster has and this host does not is released after two sightings of the same revision, by a write that
-expects it, and so is a claim for a lease that is not there; what this host uses and the cluster has given to another,
-or to nobody, is told at once.
+expects it, and so is a claim for a lease that is not there; not while somebody lives with it, for a missing record is
+no proof; what this host uses and the cluster has given to another, or to nobody, is told at once.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from functools import partial
 
 from mooring.core.address_claims import AddressClaim, HostClaim, Phase, without
 from mooring.core.blocks import SharedSubnet
+from mooring.core.leases import State
 from mooring.core.networks import Subnet
 from mooring.ports import Clock
 from mooring.services.cluster.address_claims import AddressClaims
@@ -49,7 +50,9 @@ class ClaimReconciler:
         claims = {claim.address: (claim, at) for claim, at in await self._values.claims(space, subnet)}
         for claim, revision in claims.values():
             kept = self._cache.host_claim(space, subnet, claim.address)
-            if self._is_leftover(kept, claim):
+            if kept is None and self._lives_here(claim):
+                await self._regain(claim)
+            elif self._is_leftover(kept, claim):
                 if self._is_old(before, (subnet, str(claim.address)), revision):
                     await self._let_go(claim)
             elif kept is not None and kept.phase is Phase.HELD and claim.boot and not kept.claim.boot and not kept.idle:
@@ -63,6 +66,21 @@ class ClaimReconciler:
             leads = found is not None and found[0].sequence == identity.sequence
             if not leads and self._is_old(before, (subnet, identity.key), revision):
                 await self._claims.drop_identity(identity, revision)
+
+    async def _regain(self, claim: AddressClaim) -> None:
+        """The claim is kept here again. Raises Unavailable."""
+        async with self._claims.turn_of(claim):
+            theirs = await self._known.known(claim)
+            if theirs == claim and self._cache.host_claim(claim.space, claim.subnet, claim.address) is None:
+                await self._cache.commit(put=[HostClaim(claim=claim, phase=Phase.HELD)])
+
+    def _lives_here(self, claim: AddressClaim) -> bool:
+        """Whether the claim is this host's, and in use here by what lives: its own store has lost it, and knows the
+        address from the kernel (restored_store.py)."""
+        lease = self._cache.lease(claim.space, claim.address)
+        if lease is None or lease.state not in (State.DYNAMIC, State.FIXED) or claim.mac not in ("", lease.mac):
+            return False
+        return claim.host == self._member.host and (not claim.key or claim.boot == self._member.boot)
 
     async def _compare(self, kept: HostClaim, before: dict[Thing, Sighting]) -> list[AddressClaim]:
         """What this host holds is as the cluster says; the claim if it was in use here, and is lost."""
