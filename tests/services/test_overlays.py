@@ -151,6 +151,17 @@ async def test_an_endpoint_of_this_host_comes_before_all_others(rig: Rig) -> Non
     assert RemoteMac not in {type(fact) for fact in rig.remote()}
 
 
+async def test_who_is_reached_follows_from_where_this_host_is_reached(rig: Rig) -> None:
+    """Of hosts that change over to the other address family one after another nobody stays cut off."""
+    later = Remote("02:00:00:00:00:0d", (ip_address("10.32.0.13"),), ip_address("fd00::2"))
+    await rig.learn(db=DB, later=later)
+    for local, known in ((ip_address("fd00::1"), later), (LOCAL, DB)):
+        rig.overlays.open(rig.network, Overlay(7, local, 1500))
+        await rig.overlays.settle()
+        await rig.host.services.repair.once()
+        assert {fact.mac for fact in rig.host.facts if isinstance(fact, RemoteMac)} == {known.mac}
+
+
 async def test_its_own_endpoints_and_those_of_the_other_family_are_not_learnt(rig: Rig) -> None:
     """What a host published itself comes back to it; what cannot be reached is a finding."""
     await rig.learn(own=replace(DB, host=LOCAL), far=replace(DB, host=ip_address("fd00::2")))

@@ -51,8 +51,7 @@ class _Known:
     """One network's overlay.
 
     remotes: endpoints of other hosts, by their ids. claims: who says so of each fact, the last one last; "" is the
-    network itself. drawn: what is to be in the kernel. hosts: how many endpoints each has. strange: hosts of endpoints
-    that no packet of this host's underlay gets to.
+    network itself. drawn: is to be in the kernel. hosts: how many endpoints each has. strange: remotes out of reach.
     """
 
     network: Network
@@ -61,7 +60,7 @@ class _Known:
     claims: dict[Key, tuple[str, ...]] = field(default_factory=dict)
     drawn: dict[Key, Fact] = field(default_factory=dict)
     hosts: Counter[Address] = field(default_factory=Counter)
-    strange: dict[str, Address] = field(default_factory=dict)
+    strange: dict[str, Remote] = field(default_factory=dict)
     closed: bool = False
 
     def said_by(self, ident: str) -> dict[Key, Fact]:
@@ -142,7 +141,7 @@ class Overlays:
         for ident, remote in changes.items():
             known.strange.pop(ident, None)
             if remote is not None and remote.host.version != local.version:
-                known.strange[ident] = remote.host
+                known.strange[ident] = remote
             before = known.remotes.get(ident)
             if remote is None or remote.host == local or ident in known.strange:
                 if before is not None:
@@ -259,7 +258,7 @@ class Overlays:
         """The MTU of each overlay is that of its underlay now; what is wrong with one, a line each."""
         findings = list[str]()
         for network_id, known in list(self._known.items()):
-            for host in sorted(set(known.strange.values()), key=str):
+            for host in sorted({each.host for each in known.strange.values()}, key=str):
                 words = f"cannot be reached from {known.overlay.local}, which is of the other address family"
                 findings.append(f"network {network_id[:12]}: host {host} {words}")
             overlay = known.overlay
@@ -277,7 +276,7 @@ class Overlays:
         """The network or its overlay is another."""
         if (network, overlay) == (known.network, known.overlay):
             return
-        everything = known.network.domain != network.domain
+        everything, local = known.network.domain != network.domain, known.overlay.local
         for host in known.hosts if known.overlay.port != overlay.port else ():
             self._share(host_member(known.overlay, host), -1)
             self._share(host_member(overlay, host), 1)
@@ -285,6 +284,7 @@ class Overlays:
             known.network, known.overlay = network, overlay
         for host in known.hosts:
             self._flood(known, host, True)
+        self.learn(network.id, known.remotes | known.strange if overlay.local != local else {})  # as reached from there
 
     @contextmanager
     def _changing(self, known: _Known, *idents: str) -> Iterator[None]:
