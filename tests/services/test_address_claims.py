@@ -215,7 +215,7 @@ async def test_an_address_of_no_block_is_claimed_by_its_key_alone() -> None:
         block = two.ipam.index.blocks.block_of(SPACE, world.subnet, wanted)
         assert block is not None
         assert wanted in block.carved
-        with pytest.raises(Conflict, match="is claimed"):
+        with pytest.raises(Conflict, match=r"is claimed \(held by container c1 on host h0.*; choose another address"):
             await claim(two, "container:c2", str(wanted))
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 from mooring.core.filters import NetworkFilter
+from mooring.core.overlays import Overlay
 from mooring.services.operations.cluster_network_rows import ClusterNetworkRows
 from mooring.services.operations.inspection import DaemonFacts, Inspection
 from tests.services.member_hosts import MemberHost, members
@@ -14,7 +17,8 @@ def looking(host: MemberHost) -> tuple[Inspection, ClusterNetworkRows]:
     services = host.services
     facts = DaemonFacts("1.0", 0.0, "", "", "")
     inspection = Inspection(services.cache, services.ipam.index, host.clock, facts, lambda: None)
-    return inspection, ClusterNetworkRows(services.cache, lambda: services.ipam.shared.plan)
+    rows = ClusterNetworkRows(services.cache, lambda: services.ipam.shared.plan, services.repair.overlays.of)
+    return inspection, rows
 
 
 async def test_a_network_of_the_cluster_says_who_takes_part() -> None:
@@ -38,6 +42,15 @@ async def test_a_network_of_the_cluster_says_who_takes_part() -> None:
     alone = (await rows.completed(inspection.network(ident))).cluster
     assert alone is not None
     assert alone.unreached == "this host is in no cluster"
+
+
+async def test_the_mtu_that_is_shown_is_the_one_that_its_interfaces_have() -> None:
+    """Less than that of an underlay of 1500 bytes by what a tunnel takes; 1500 where there is none yet."""
+    (host,) = await members(1)
+    ident = await make(host, "app", mode="vxlan")
+    inspection, rows = looking(host)
+    host.services.repair.overlays.open(ident, Overlay(7, ip_address("192.0.2.1"), 1500))
+    assert (await rows.completed(inspection.network(ident))).mtu == 1450
 
 
 async def test_other_networks_have_no_part_in_it() -> None:

@@ -124,7 +124,13 @@ class AddressClaims:
         """The address is the claim's, whoever decides over it. Raises Conflict, Unavailable."""
         space, subnet, address = wanted.space, wanted.subnet, wanted.address
         if self._blocks.of(space, subnet, address) is not None:
-            await self._blocks.carve(wanted)
+            try:
+                await self._blocks.carve(wanted)
+            except Conflict as fault:
+                # The block does not say whose: that is in the key that the claim has by now.
+                if fault.holder or (found := (await self._values.claim(space, subnet, address)).value) is None:
+                    raise
+                raise taken(found) from None
             return
         decided = await self._known.decides(space, subnet, address)
         if decided.claim is not None:

@@ -11,16 +11,19 @@ import msgspec
 
 from mooring.core.cluster_views import NetworkMemberRow, NetworkPart
 from mooring.core.faults import Fault
+from mooring.core.overlays import Overlay, fitted_mtu
 from mooring.core.views import NetworkDetail
 from mooring.services.cluster.address_plan import AddressPlan
 from mooring.services.records.record_cache import RecordCache
 
 
 class ClusterNetworkRows:
-    """plan: of the cluster that this host is in; None: in none."""
+    """plan: of the cluster that this host is in; None: in none. overlay: of the network, if it is one here."""
 
-    def __init__(self, cache: RecordCache, plan: Callable[[], AddressPlan | None]) -> None:
-        self._cache, self._plan = cache, plan
+    def __init__(
+        self, cache: RecordCache, plan: Callable[[], AddressPlan | None], overlay: Callable[[str], Overlay | None]
+    ) -> None:
+        self._cache, self._plan, self._overlay = cache, plan, overlay
 
     async def completed(self, detail: NetworkDetail) -> NetworkDetail:
         """With this host's part in the cluster's network, and who else takes part, if it is one. Raises no Fault."""
@@ -28,6 +31,9 @@ class ClusterNetworkRows:
         if part is None:
             return detail
         shared, plan = part.shared, self._plan()
+        network, overlay = self._cache.network(detail.id), self._overlay(detail.id)
+        if network is not None and overlay is not None:
+            detail = msgspec.structs.replace(detail, mtu=fitted_mtu(network, overlay))
         shown = NetworkPart(shared.id, shared.vni, [str(address) for address in part.own])
         if plan is None:
             shown = msgspec.structs.replace(shown, unreached="this host is in no cluster")

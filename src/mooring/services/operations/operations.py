@@ -143,7 +143,7 @@ def operations(
         AttachedNamespaces(services, world.kernel, engine, clock, policy.boot, names, daemon.namespace),
         cluster,
         ClusterRows(cluster, clock, services.cluster_runtime),
-        ClusterNetworkRows(cache, lambda: services.ipam.shared.plan),
+        ClusterNetworkRows(cache, lambda: services.ipam.shared.plan, services.repair.overlays.of),
     )
 
 
