@@ -7,12 +7,12 @@ import pytest
 
 from mooring.core.address_claims import AddressClaim, HostClaim, Phase, Spec, moved
 from mooring.core.claims import Claim, claimed, started
-from mooring.core.faults import Unavailable
+from mooring.core.faults import Fault, Unavailable
 from mooring.core.leases import Active
 from mooring.core.networks import Address
 from mooring.core.sessions import SessionRule
 from mooring.services.cluster.shared_values import SharedValues
-from mooring.services.networking.evictions import FORGOTTEN, LACKING
+from mooring.services.networking.evictions import FORGOTTEN, LACKING, Whose
 from tests.services.lost_stores import copied
 from tests.services.member_hosts import NETWORK, SUBNET, MemberHost, answers, container, neighbours, run, take_blocks
 
@@ -127,6 +127,31 @@ async def test_what_moves_by_itself_stops_before_another_host_may_have_it() -> N
     kept = host.services.cache.host_claim("default", SUBNET, claim.address)
     assert kept is not None
     assert kept.idle
+
+
+async def test_what_starts_again_while_others_are_put_off_is_in_use() -> None:
+    """The cluster was reached at that moment: the address is not told as idle."""
+    host, _ = await neighbours()
+    claim = await fixed(host, "web")
+    host.servers.cut(host.setup.address)
+    host.clock.advance(RULE.ttl - RULE.margin + 0.1)
+    await host.membership.attempt()
+    evictions = host.runtime.evictions
+    put_off = evictions.turn
+
+    async def and_start_again(whose: Whose) -> list[Fault]:
+        faults = await put_off(whose)
+        host.servers.mend()
+        await host.membership.attempt()
+        assert host.runtime.plan is not None
+        await host.runtime.plan.claims.use("default", SUBNET, claim.address, claim.key)
+        return faults
+
+    evictions.turn = and_start_again  # type: ignore[method-assign]
+    await host.runtime.stop_overdue()
+    kept = host.services.cache.host_claim("default", SUBNET, claim.address)
+    assert kept is not None
+    assert (kept.claim.boot, kept.idle) == (claim.boot, False)
 
 
 async def test_after_a_start_nothing_is_overdue_before_the_first_try() -> None:

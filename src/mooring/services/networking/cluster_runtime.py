@@ -13,7 +13,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Protocol, runtime_checkable
 
-from mooring.core.address_claims import HostClaim, Phase
+from mooring.core.address_claims import AddressClaim, HostClaim, Phase
 from mooring.core.blocks import HostBlock
 from mooring.core.cluster_hosts import Membership
 from mooring.core.faults import Fault, Unavailable
@@ -190,7 +190,8 @@ class ClusterRuntime:
             for claim in overdue:
                 kept = self._cache.host_claim(claim.space, claim.subnet, claim.address)
                 if kept is not None and not kept.idle:
-                    await plan.claims.leave(claim.space, claim.subnet, claim.address)
+                    still = partial(_is_overdue, plan, kept.claim)  # else it may have been started again
+                    await plan.claims.leave(claim.space, claim.subnet, claim.address, still)
 
     async def once(self) -> None:
         """One turn of everything. Raises no Fault."""
@@ -253,6 +254,11 @@ class ClusterRuntime:
         if str(fault) not in self._told:
             self._told.add(str(fault))
             log.warning("the cluster: %s", fault)
+
+
+def _is_overdue(plan: AddressPlan, claim: AddressClaim) -> bool:
+    """Whether the cluster has not been reached meanwhile."""
+    return claim in plan.overdue()
 
 
 async def _nobody(space: str, subnet: Subnet, address: Address) -> str:  # noqa: ARG001
