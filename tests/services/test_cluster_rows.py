@@ -105,6 +105,15 @@ async def test_in_an_outage_the_view_says_since_when_and_what_waits() -> None:
     assert (view.unreached_for, view.waiting) == (None, [])
 
 
+async def test_after_a_restore_the_view_says_for_whom_is_waited() -> None:
+    """It is the first of what waits."""
+    host, _ = await neighbours()
+    plan = host.runtime.plan
+    assert plan is not None
+    plan.restored.waiting = "the cluster's store was restored from a backup, and host two has not been back yet"
+    assert (await rows(host).view()).waiting == [plan.restored.waiting]
+
+
 async def test_a_drained_host_takes_nothing_new_and_what_it_has_goes_on() -> None:
     """Refused with what to do; its empty blocks go back; it is so after a restart, until it is not any more."""
     host, other = await neighbours()

@@ -122,6 +122,8 @@ class ClusterRuntime:
             ),
         }
         mine = [f"{count} {words.split('|')[count != 1]}" for words, count in counts.items() if count]
+        if self.plan is not None and self.plan.restored.waiting:
+            mine.insert(0, self.plan.restored.waiting)
         return mine + [line for part in self._parts if isinstance(part, Waiting) for line in part.waiting()]
 
     async def entered(self, cluster: Cluster, membership: Membership) -> None:
