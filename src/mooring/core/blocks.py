@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from math import gcd
 
@@ -61,6 +62,11 @@ class Division:
 
 def division(subnet: Subnet) -> Division | None:
     """How the subnet is divided, None where each address is claimed by itself."""
+    return _division(subnet)
+
+
+@lru_cache(maxsize=1024)
+def _division(subnet: Subnet) -> Division | None:
     length = LENGTHS[subnet.version]
     if subnet.prefixlen >= length:
         return None
@@ -116,6 +122,10 @@ class HostBlock(msgspec.Struct, frozen=True, kw_only=True):
         divided = division(self.subnet)
         assert divided is not None
         return divided.span(self.index)
+
+    def first(self) -> Address:
+        """Its first address."""
+        return address_of(self.subnet.version, self.numbers()[0])
 
     def __contains__(self, address: Address) -> bool:
         start, end = self.numbers()

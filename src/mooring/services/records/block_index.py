@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from mooring.core.addresses import RangeSet
-from mooring.core.blocks import HostBlock, SharedSubnet
+from mooring.core.blocks import HostBlock, SharedSubnet, division
 from mooring.core.networks import Address, Subnet
 from mooring.services.records.record_cache import Record, RecordCache
 
@@ -24,6 +24,7 @@ class BlockIndex:
         self.any = False
         self._blocks: dict[Place, dict[int, HostBlock]] = {}
         self._held_back: set[tuple[Place, int]] = set()
+        self._parts: dict[Place, dict[int, Ranges]] = {}  # what may be given of each block
         self._ranges: dict[Place, Ranges] = {}
         self._boot: str | None = None
         cache.listen(self._follow)
@@ -42,23 +43,24 @@ class BlockIndex:
 
     def block_of(self, space: str, subnet: Subnet, address: Address) -> HostBlock | None:
         """The host's block that has the address."""
-        return next((block for block in self._blocks.get((space, subnet), {}).values() if address in block), None)
+        divided = division(subnet) if address in subnet else None
+        return self._blocks.get((space, subnet), {}).get(divided.index_of(address)) if divided is not None else None
 
     def serve(self, boot: str | None) -> None:
         """This host has an address plan, in that boot; None: it has none, and gives nothing of the cluster's."""
         self._boot = boot
         for place in self._ranges:
-            self._reckon(place)
+            self._reckon_all(place)
 
     def hold_back(self, block: HostBlock) -> None:
         """Nothing of the block is given until `let_go`, whatever the records say."""
         self._held_back.add(((block.space, block.subnet), block.index))
-        self._reckon((block.space, block.subnet))
+        self._reckon((block.space, block.subnet), block.index)
 
     def let_go(self, block: HostBlock) -> None:
         """Only the records count for the block again."""
         self._held_back.discard(((block.space, block.subnet), block.index))
-        self._reckon((block.space, block.subnet))
+        self._reckon((block.space, block.subnet), block.index)
 
     def _follow(self, _key: str, before: Record | None, after: Record | None) -> None:
         if isinstance(before, SharedSubnet) and after is None:
@@ -67,7 +69,7 @@ class BlockIndex:
         elif isinstance(after, SharedSubnet):
             self._ranges.setdefault((after.space, after.subnet), ())
             self.any = True
-            self._reckon((after.space, after.subnet))
+            self._reckon_all((after.space, after.subnet))
         elif isinstance(block := after or before, HostBlock):
             blocks = self._blocks.setdefault((block.space, block.subnet), {})
             if after is None:
@@ -75,23 +77,39 @@ class BlockIndex:
                 self._held_back.discard(((block.space, block.subnet), block.index))
             else:
                 blocks[block.index] = block
-            self._reckon((block.space, block.subnet))
+            self._reckon((block.space, block.subnet), block.index)
 
-    def _reckon(self, place: Place) -> None:
-        if place not in self._ranges:
+    def _reckon_all(self, place: Place) -> None:
+        self._parts[place] = {}
+        for index in self._blocks.get(place, {}):
+            self._part(place, index)
+        self._join(place)
+
+    def _reckon(self, place: Place, index: int) -> None:
+        """Of the block that has changed, so that it costs no more for many blocks."""
+        if place in self._ranges:
+            self._part(place, index)
+            self._join(place)
+
+    def _part(self, place: Place, index: int) -> None:
+        block = self._blocks.get(place, {}).get(index)
+        given = block is not None and self._boot is not None and block.boot == self._boot and not block.leaving
+        if block is None or not given or (place, index) in self._held_back:
+            self._parts[place].pop(index, None)
             return
-        own = RangeSet(
-            block.numbers()
-            for block in self._blocks.get(place, {}).values()
-            if self._boot is not None
-            and block.boot == self._boot
-            and not block.leaving
-            and (place, block.index) not in self._held_back
-        )
-        for block in self._blocks.get(place, {}).values():
-            for address in block.carved:
-                own.remove(int(address), int(address) + 1)
-        self._ranges[place] = tuple(own)
+        own = RangeSet([block.numbers()])
+        for address in block.carved:
+            own.remove(int(address), int(address) + 1)
+        self._parts[place][index] = tuple(own)
+
+    def _join(self, place: Place) -> None:
+        parts = self._parts[place]
+        joined: list[tuple[int, int]] = []
+        for start, end in (each for index in sorted(parts) for each in parts[index]):
+            if joined and joined[-1][1] == start:
+                start = joined.pop()[0]
+            joined.append((start, end))
+        self._ranges[place] = tuple(joined)
 
 
 def within(ranges: Iterable[tuple[int, int]], start: int, end: int) -> list[tuple[int, int]]:
