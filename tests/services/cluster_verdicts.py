@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from mooring.core.address_claims import AddressClaim, HostClaim, Phase
 from mooring.core.blocks import Block, HostBlock, decides, division
+from mooring.core.keys import outlives
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Address, Subnet
 from mooring.services.cluster.shared_values import SharedValues
@@ -25,10 +26,18 @@ async def wrong_at_rest(hosts: Sequence[Host], subnet: Subnet) -> list[str]:
         *fixed(hosts, subnet, blocks, claims),
         *ownership(hosts, blocks),
     ]
-    for identity, _ in await values.identities(SPACE, subnet):
+    identities = {identity.key: identity for identity, _ in await values.identities(SPACE, subnet)}
+    for identity in identities.values():
         claim = claims.get(identity.address)
         if claim is None or claim.sequence != identity.sequence:
             found.append(f"{identity} leads to {claim}")
+    forgotten = {host.name for host in hosts if host.forgotten}
+    for claim in claims.values():
+        known = identities.get(claim.key)
+        if claim.host in forgotten:
+            continue  # two who forget a host at once may write its claim again after it was over
+        if outlives(claim.key) and (known is None or known.sequence != claim.sequence):
+            found.append(f"{claim.key} has {claim.address} and does not lead there: {known}")
     found += [f"{want} was not answered" for want, _ in await values.wants(SPACE, subnet) if not want.refusal]
     return found
 

@@ -11,6 +11,7 @@ from mooring.core.address_claims import AddressClaim, HostClaim, Phase, Spec
 from mooring.core.blocks import Block
 from mooring.core.faults import Conflict, Exhausted, NotFound, Unavailable
 from mooring.core.networks import Address
+from mooring.testing.memory_cluster import Step
 from mooring.testing.memory_store import When
 from tests.services.cluster_hosts import SPACE, Host
 from tests.services.cluster_worlds import World
@@ -286,3 +287,22 @@ async def test_a_key_that_was_written_again_after_it_was_over_counts_for_nothing
         await turns(world, 5, seconds=25.0)
         assert host.cache.host_claim(SPACE, world.subnet, made.address) is None
         assert (await other.plan.values.claim(SPACE, world.subnet, made.address)).value is None
+
+
+async def test_an_identity_outlives_the_addresses_that_were_tried_in_vain_before_its_own() -> None:
+    """All tries of one allocation bear its sequence; what is left of the first is told after the second was had."""
+    async with cluster(2, "10.0.0.0/28") as world:
+        one, two = world.hosts
+
+        async def pause(step: Step) -> None:
+            if step.client == "h0" and step.method == "put" and step.key.startswith("addr/") and first:
+                await claim(two, "container:quicker", first.pop())
+            await asyncio.sleep(0)
+
+        first = ["10.0.0.1"]
+        world.servers.pause = pause
+        made = await claim(one, "key:db")
+        assert not first
+        assert made.address != ip_address("10.0.0.1")
+        await turns(world, 3, seconds=1.0)
+        assert (await claim(two, "key:db")).address == made.address

@@ -369,9 +369,11 @@ class AddressClaims:
     async def _drop_identity(self, claim: AddressClaim) -> None:
         if outlives(claim.key):
             seen = await self._values.identity(claim.space, claim.subnet, claim.key)
-            if seen.value is not None and seen.value.sequence == claim.sequence:
+            # The address, too: one allocation may try several.
+            it = seen.value
+            if it is not None and (it.sequence, it.address) == (claim.sequence, claim.address):
                 with suppress(StaleRevision):
-                    await self._values.delete(seen.value, seen.revision)
+                    await self._values.delete(it, seen.revision)
 
     async def drop_identity(self, identity: Identity, revision: int) -> None:
         """The identity of that revision is gone, unless it leads to a claim. Raises StaleRevision, Unavailable."""
