@@ -1,10 +1,14 @@
 """cluster-claim: addresses and blocks a second that a host claims of a cluster, over bare writes of the same client.
 
-A real etcd of one member, the real services over a SQLite store on the same disk. Fixed: addresses of a host's own
-blocks for containers of their own key, so many at a time, each known here and there before it is answered. Named: for
-keys that outlive their container, which are the same on all hosts. Blocks: one after another, as one host claims them,
-with what is read before and after. Peer: compare-and-swap of keys of their own by the same client, as many at a time.
-Rounds alternate; the ratios are of rates within a round, and their median is printed. cpu of etcd is in both.
+A real etcd of one member, the real services over a SQLite store on the same disk. fixed: addresses of a host's own
+blocks for containers of their own key, so many at a time, each known here and there before it is answered; the blocks
+are claimed as they are needed. named: for keys that outlive their container, which are the same on all hosts. blocks:
+one after another, as one host claims them, with what is read before and after; and several at once.
+
+Peer: compare-and-swap of keys of their own by the same client, as many at a time. The second peer asks as often and for
+the same kinds of things as the claims did (reads, scans, writes), and does nothing else: what of the first ratio is the
+protocol's, and what is ours. Rounds alternate; the ratios are of rates within a round, and their median is printed. cpu
+of etcd is in all of them.
 """
 
 from __future__ import annotations
@@ -13,7 +17,8 @@ import asyncio
 import statistics
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -24,6 +29,7 @@ from mooring.adapters.etcd.member import Credentials
 from mooring.adapters.sqlite.sqlite_store import open_sqlite_store
 from mooring.core.address_claims import Spec
 from mooring.core.requests import PoolRequest
+from mooring.ports import Change, Entry
 from mooring.services.cluster.address_plan import AddressPlan
 from mooring.services.cluster.shared_values import Member
 from mooring.services.ipam.allocator import Ipam, IpamPolicy
@@ -32,11 +38,53 @@ from mooring.testing.clocks import ManualClock
 from tests.e2e.lab.etcds import etcds
 from tests.services.ipam_hosts import Host
 
-ROUNDS = 3
+ROUNDS = 5
 CLAIMS = 192
 AT_ONCE = 32
 BLOCKS = 20
-SUBNET = ip_network("10.128.0.0/12")
+BLOCKS_AT_ONCE = 8
+SUBNET, EMPTY = ip_network("10.128.0.0/12"), ip_network("10.144.0.0/12")
+SIZE = 200
+
+
+class Counted:
+    """A Cluster that counts what it is asked."""
+
+    def __init__(self, cluster: EtcdCluster) -> None:
+        self._cluster = cluster
+        self.asked: Counter[str] = Counter()
+
+    async def get(self, key: str) -> Entry | None:
+        """See the port."""
+        self.asked["read"] += 1
+        return await self._cluster.get(key)
+
+    async def scan(self, prefix: str) -> tuple[Sequence[Entry], int]:
+        """See the port."""
+        self.asked["scan"] += 1
+        return await self._cluster.scan(prefix)
+
+    async def put(self, key: str, value: bytes, expect: int, ttl: float | None = None) -> int:
+        """See the port."""
+        self.asked["write"] += 1
+        return await self._cluster.put(key, value, expect, ttl)
+
+    async def delete(self, key: str, expect: int) -> None:
+        """See the port."""
+        self.asked["write"] += 1
+        await self._cluster.delete(key, expect)
+
+    def watch(self, prefix: str, after: int) -> AsyncGenerator[Sequence[Change], None]:
+        """See the port."""
+        return self._cluster.watch(prefix, after)
+
+    async def complaints(self) -> Sequence[str]:
+        """See the port."""
+        return await self._cluster.complaints()
+
+    async def close(self) -> None:
+        """See the port."""
+        await self._cluster.close()
 
 
 async def rate(count: int, at_once: int, work: Callable[[int], Awaitable[object]]) -> float:
@@ -54,39 +102,91 @@ async def rate(count: int, at_once: int, work: Callable[[int], Awaitable[object]
     return count / (time.perf_counter() - began)
 
 
+class Bench:
+    """The rounds of all kinds, and what was found."""
+
+    def __init__(self, cluster: EtcdCluster) -> None:
+        self.bare, self.counted = cluster, Counted(cluster)
+        self.written = 0
+        self.over_writes: dict[str, list[float]] = {}
+        self.over_same: dict[str, list[float]] = {}
+        self.asked: dict[str, Counter[str]] = {}
+        self.micro: dict[str, list[float]] = {}
+
+    async def write(self, _: int) -> None:
+        """One bare compare-and-swap."""
+        self.written += 1
+        await self.bare.put(f"bare/{self.written}", bytes(SIZE), 0)
+
+    async def same(self, asked: Counter[str], count: int, at_once: int) -> float:
+        """How many a second it would be, were there nothing but what was asked for so many."""
+        work = [kind for kind in asked for _ in range(asked[kind])]
+        work = [work[number * 7919 % len(work)] for number in range(len(work))] if len(work) % 7919 else work
+
+        async def ask(number: int) -> None:
+            match work[number]:
+                case "read":
+                    await self.bare.get(f"bare/{number + 1}")
+                case "scan":
+                    await self.bare.scan(f"bare/{number + 1}/")
+                case _:
+                    await self.write(number)
+
+        return await rate(len(work), at_once, ask) / len(work) * count
+
+    async def compare(self, kind: str, count: int, at_once: int, work: Callable[[int], Awaitable[object]]) -> None:
+        """One round of a kind, between its peers."""
+        writes = await rate(count, at_once, self.write)
+        self.counted.asked.clear()
+        ours = await rate(count, at_once, work)
+        asked = Counter(self.counted.asked)
+        same = await self.same(asked, count, at_once)
+        self.over_writes.setdefault(kind, []).append(ours / writes)
+        self.over_same.setdefault(kind, []).append(ours / same)
+        self.asked[kind] = Counter({what: round(100 * number / count) for what, number in asked.items()})
+        for what, found in (("bare", writes), ("same", same), ("ours", ours)):
+            self.micro.setdefault(f"{kind} {what}", []).append(1e6 / found)
+
+    def tell(self) -> None:
+        """All of it."""
+        for kind, ratios in self.over_writes.items():
+            asked = ", ".join(f"{number / 100:.2f} {what}s" for what, number in sorted(self.asked[kind].items()))
+            bare, same, ours = (statistics.median(self.micro[f"{kind} {what}"]) for what in ("bare", "same", "ours"))
+            print(f"{kind}: {ours:.0f} us each: {asked}; those alone {same:.0f} us, one bare write {bare:.0f} us")
+            print(f"cluster-claim-{kind} ratio={statistics.median(ratios):.3f} peer=bare-writes n={len(ratios)}")
+            ratios = self.over_same[kind]
+            print(f"cluster-claim-{kind} ratio={statistics.median(ratios):.3f} peer=same-requests n={len(ratios)}")
+
+
 async def measure(folder: Path, cluster: EtcdCluster) -> None:
-    """Rounds of all four."""
+    """Rounds of all kinds."""
     store = await open_sqlite_store(str(folder / "store"))
     cache = RecordCache(store)
     clock = ManualClock()
+    bench = Bench(cluster)
     ipam = Ipam(cache, clock, IpamPolicy(), Host())
-    plan = AddressPlan(cache, ipam.index, cluster, clock, Member("A", "b1"))
+    plan = AddressPlan(cache, ipam.index, bench.counted, clock, Member("A", "b1"))
     ipam.shared.plan = plan
     await cache.load()
     await plan.begin()
-    await ipam.request_pool(PoolRequest("default", 4, SUBNET, options={"gateway": "none"}))
-    await plan.share("default", SUBNET)
-    (pool,) = ipam.index.pools_of("default", SUBNET)
-    found: dict[str, list[float]] = {"fixed": [], "named": [], "blocks": []}
+    for subnet in (SUBNET, EMPTY):
+        await ipam.request_pool(PoolRequest("default", 4, subnet, options={"gateway": "none"}))
+        await plan.share("default", subnet)
+    (pool,) = ipam.index.pools_of("default", EMPTY)
     for turn in range(ROUNDS):
 
-        async def bare(number: int, turn: int = turn) -> None:
-            await cluster.put(f"bare/{turn}/{number}", bytes(200), 0)
-
-        async def fixed(number: int, kind: str = "container", turn: int = turn) -> None:
+        async def claim(number: int, kind: str, turn: int = turn) -> None:
             key = f"{kind}:{turn}-{number}"
             await plan.claim(Spec("default", SUBNET, clock.token(), key=key, mac="02:00:00:00:00:01", holder=key))
 
-        one = await rate(BLOCKS, 1, lambda number: cluster.put(f"one/{turn}/{number}", bytes(200), 0))  # noqa: B023
-        found["blocks"].append(await rate(BLOCKS, 1, lambda _: plan.more(pool)) / one)
-        many = await rate(CLAIMS, AT_ONCE, bare)
-        found["fixed"].append(await rate(CLAIMS, AT_ONCE, fixed) / many)
-        found["named"].append(await rate(CLAIMS, AT_ONCE, lambda n: fixed(n, "key")) / many)
+        await bench.compare("fixed", CLAIMS, AT_ONCE, lambda number: claim(number, "container"))
+        await bench.compare("named", CLAIMS, AT_ONCE, lambda number: claim(number, "key"))
+        await bench.compare("blocks", BLOCKS, 1, lambda _: plan.more(pool))
+        await bench.compare("blocks-at-once", 2 * BLOCKS, BLOCKS_AT_ONCE, lambda _: plan.more(pool))
         await plan.turn()
-        print(f"round {turn + 1}: {many:.0f} bare writes a second at {AT_ONCE}, {one:.0f} at one", flush=True)
+        print(f"round {turn + 1} of {ROUNDS}", flush=True)
     await store.close()
-    for kind, ratios in found.items():
-        print(f"cluster-claim-{kind} ratio={statistics.median(ratios):.3f} peer=bare-writes n={ROUNDS}")
+    bench.tell()
 
 
 def main() -> int:

@@ -306,3 +306,22 @@ async def test_an_identity_outlives_the_addresses_that_were_tried_in_vain_before
         assert made.address != ip_address("10.0.0.1")
         await turns(world, 3, seconds=1.0)
         assert (await claim(two, "key:db")).address == made.address
+
+
+async def test_of_two_hosts_that_claim_for_a_key_at_once_one_is_refused_and_keeps_nothing() -> None:
+    """Each has its claim before it writes whose that is."""
+    async with cluster() as world:
+        one, two = world.hosts
+        others: list[AddressClaim] = []
+
+        async def pause(step: Step) -> None:
+            if step.client == "h0" and step.method == "put" and step.key.startswith("key/") and not others:
+                others.append(await claim(two, "key:db"))
+            await asyncio.sleep(0)
+
+        world.servers.pause = pause
+        with pytest.raises(Unavailable, match="key:db is given an address on another host at this moment"):
+            await claim(one, "key:db")
+        await turns(world, 3, seconds=1.0)
+        assert (await claim(one, "key:db")).address == others[0].address
+        assert len(shared_keys(world)) == 2

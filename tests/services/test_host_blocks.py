@@ -226,6 +226,21 @@ async def test_claims_that_come_at_once_go_in_one_write() -> None:
         assert {block.carved for block in host.cache.every(HostBlock)} == {frozenset(addresses)}
 
 
+async def test_many_that_start_at_once_get_addresses_of_as_many_blocks_as_it_takes() -> None:
+    """Nobody is told that the subnet is full because others were quicker; nor is a block too many claimed."""
+    async with cluster(1, "10.0.0.0/24") as world:
+        host = world.hosts[0]
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(70):
+                tasks.create_task(host.run())
+        assert len(host.dynamic) == 70
+        assert len(owned(host)) == 5
+        async with asyncio.TaskGroup() as tasks:
+            made = [tasks.create_task(claim(host, f"key:k{number}")) for number in range(70)]
+        assert len({each.result().address for each in made} | set(host.dynamic)) == 140
+        assert len(owned(host)) == 9
+
+
 async def test_an_address_whose_lease_is_being_written_is_not_carved_out() -> None:
     """It was confirmed before the claim came; the lease is seen before the cluster is asked."""
     async with cluster() as world:

@@ -26,11 +26,10 @@ async def test_values_are_read_with_the_revision_that_their_write_had() -> None:
     assert await values.blocks("default", SUBNET) == {1: (block, revision)}
     spec = Spec("default", SUBNET, "s1", key="key:db", holder="c")
     inside, outside = (spec.claim(ip_address(f"10.0.0.{number}"), "A", 5.0) for number in (17, 33))
-    for claim in (inside, outside):
-        await values.put(claim, 0)
+    at = [await values.put(claim, 0) for claim in (inside, outside)]
     divided = division(SUBNET)
     assert divided is not None
-    assert await values.claims_in("default", SUBNET, divided, 1) == [inside]
+    assert await values.claims_in("default", SUBNET, divided, 1) == {inside.address: (inside, at[0])}
     assert [claim for claim, _ in await values.claims("default", SUBNET)] == [inside, outside]
 
 

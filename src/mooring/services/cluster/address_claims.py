@@ -86,9 +86,9 @@ class AddressClaims:
         async with self.turn_of(wanted):
             await self._make_way(wanted)
             try:
-                kept = await self._keep(HostClaim(claim=wanted))
-                await self._obtain(wanted, spec, seen)
-                await self._put(kept, phase=Phase.HELD)
+                await self._write(wanted)
+                await self._identify(wanted, spec, seen)
+                await self._keep(HostClaim(claim=wanted, phase=Phase.HELD))
             except BaseException:
                 await self._abandon(wanted)
                 raise
@@ -102,36 +102,36 @@ class AddressClaims:
             raise taken(kept.claim)
         await self.let_go(kept.claim)
 
-    async def _obtain(self, wanted: AddressClaim, spec: Spec, seen: Seen[Identity]) -> None:
-        """The claim counts. Two hosts that claim for one key at a time: each writes whose it is before, and reads it
-        after, so that at most one of them goes on."""
-        if outlives(spec.key):
-            identity = Identity(
-                space=spec.space, subnet=spec.subnet, key=spec.key, address=wanted.address, sequence=spec.sequence
-            )
-            try:
-                await self._values.put(identity, seen.revision)
-            except StaleRevision:
-                raise at_once(spec.key) from None
-        await self._write(wanted)
-        if outlives(spec.key):
-            again = await self._known.identity(spec)
-            before = await self._known.of_identity(spec, seen)
-            if again.value is None or again.value.sequence != spec.sequence or before is not None:
-                raise at_once(spec.key)
+    async def _identify(self, wanted: AddressClaim, spec: Spec, seen: Seen[Identity]) -> None:
+        """The key, where it outlives its container, leads to the claim, which the cluster has by now: of two hosts that
+        claim for one key at a time, one finds that the other has written this first. Raises Conflict."""
+        if not outlives(spec.key):
+            return
+        # A claim goes from its block to its key: who looks just then may miss it once.
+        if await self._known.of_identity(spec, seen) is not None:
+            raise at_once(spec.key)
+        identity = Identity(
+            space=spec.space, subnet=spec.subnet, key=spec.key, address=wanted.address, sequence=spec.sequence
+        )
+        try:
+            await self._values.put(identity, seen.revision)
+        except StaleRevision:
+            raise at_once(spec.key) from None
 
     async def _write(self, wanted: AddressClaim) -> None:
-        """The address is the claim's, whoever decides over it. Raises Conflict, Unavailable."""
+        """The address is the claim's, whoever decides over it; before the cluster is asked, this host keeps it as
+        CLAIMING. Raises Conflict, Unavailable."""
         space, subnet, address = wanted.space, wanted.subnet, wanted.address
         if self._blocks.of(space, subnet, address) is not None:
             try:
-                await self._blocks.carve(wanted)
+                await self._blocks.carve(wanted, own=True)
             except Conflict as fault:
                 # The block does not say whose: that is in the key that the claim has by now.
                 if fault.holder or (found := (await self._values.claim(space, subnet, address)).value) is None:
                     raise
                 raise taken(found) from None
             return
+        await self._keep(HostClaim(claim=wanted))
         decided = await self._known.decides(space, subnet, address)
         if decided.claim is not None:
             raise taken(decided.claim)

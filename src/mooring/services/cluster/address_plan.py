@@ -194,13 +194,12 @@ class AddressPlan:
                 raise Exhausted(f"subnet {subnet} is full: each of its addresses is claimed")
             occupancy.hold(number)
             return pools[0], address_of(subnet.version, number)
-        chosen = self._index.choose(pools[0], exact=True)
-        if chosen is None:
-            await self.more(pools[0], 1)
+        for _ in range(ATTEMPTS):
             chosen = self._index.choose(pools[0], exact=True)
-        if chosen is None:
-            raise Unavailable(f"others were given all of a block of {subnet} at once", hint="try again")
-        return chosen[0], address_of(subnet.version, chosen[1])
+            if chosen is not None:
+                return chosen[0], address_of(subnet.version, chosen[1])
+            await self.more(pools[0], 1)
+        raise Unavailable(f"others were given all of a block of {subnet} at once", hint="try again")
 
     async def whose(self, space: str, subnet: Subnet, address: Address) -> str:
         """Which host has the address, or decides over it, for a sentence; "" for this one, or nobody. Raises

@@ -5,11 +5,15 @@ Rule: an address is given here or claimed, by whoever was first; what is not dec
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from asyncio import shield
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
-from mooring.core.address_claims import AddressClaim
-from mooring.core.faults import Conflict
+import msgspec
+
+from mooring.core.address_claims import AddressClaim, HostClaim, Phase
+from mooring.core.blocks import HostBlock
+from mooring.core.faults import Conflict, StaleRevision
 from mooring.core.leases import State, holder
 from mooring.core.networks import Address, Subnet
 from mooring.core.pools import Pool
@@ -27,6 +31,7 @@ class BeingClaimed:
         self._chosen: set[tuple[str, Address]] = set()
         self._own: set[tuple[str, Address]] = set()
         self._waiting: dict[Place, dict[Address, AddressClaim]] = {}
+        self._mine: set[str] = set()
 
     def __contains__(self, which: tuple[str, Address]) -> bool:
         """Whether the address of the space is being claimed."""
@@ -37,6 +42,10 @@ class BeingClaimed:
     def at(self, place: Place) -> list[AddressClaim]:
         """What is being claimed of the block."""
         return list(self._waiting.get(place, {}).values())
+
+    def is_mine(self, claim: AddressClaim) -> bool:
+        """Whether it is a claim of this host's, which somebody here waits for at this moment."""
+        return claim.sequence in self._mine
 
     @contextmanager
     def chosen(self, pool: Pool, address: Address) -> Iterator[None]:
@@ -58,17 +67,21 @@ class BeingClaimed:
             self._own.discard((space, address))
 
     @contextmanager
-    def claiming(self, place: Place, claim: AddressClaim) -> Iterator[None]:
-        """The claim is made, in the block. Raises Conflict when somebody here has the address, or is claiming it."""
+    def claiming(self, place: Place, claim: AddressClaim, mine: bool = False) -> Iterator[None]:
+        """The claim is made, in the block. mine: for this host. Raises Conflict when somebody here has the address, or
+        is claiming it."""
         waiting = self._waiting.setdefault(place, {})
         if claim.address in waiting:
             raise Conflict(f"address {claim.address} is being claimed", hint="try again")
         with self._kept(claim):
             waiting[claim.address] = claim
+            if mine:
+                self._mine.add(claim.sequence)
             try:
                 yield
             finally:
                 del waiting[claim.address]
+                self._mine.discard(claim.sequence)
 
     @contextmanager
     def _kept(self, claim: AddressClaim) -> Iterator[None]:
@@ -86,6 +99,24 @@ class BeingClaimed:
         finally:
             for pool in pools:
                 self._index.unhold(pool.id, number)
+
+    async def begin(self, after: HostBlock, local: HostBlock, batch: Sequence[AddressClaim]) -> None:
+        """In this host's store the block is like that, and it keeps those claims of the batch that are its own."""
+        kept = [HostClaim(claim=each) for each in batch if self.is_mine(each) and not self._is_kept(each)]
+        changed = [after] if after != local else []
+        try:
+            if changed or kept:
+                await self._cache.commit(put=[*changed, *kept])
+        finally:
+            # Who has not waited for it does not know of it, and leaves it to us.
+            left = [each for each in kept if not self.is_mine(each.claim) and self._is_kept(each.claim)]
+            if left:
+                over = [msgspec.structs.replace(each, phase=Phase.RELEASING) for each in left]
+                with suppress(StaleRevision):
+                    await shield(self._cache.commit(put=over))
+
+    def _is_kept(self, claim: AddressClaim) -> bool:
+        return self._cache.host_claim(claim.space, claim.subnet, claim.address) == HostClaim(claim=claim)
 
     def is_used(self, claim: AddressClaim) -> bool:
         """Whether somebody here has a lease of the address, who is not who claims it."""

@@ -3,13 +3,15 @@
 Rules: what this host's own store says is carved out is at least what the cluster says, and shrinks only after a write
 of the block without it was acknowledged; nothing of a block is given before the claims in it were read after it was
 claimed, nor after a boot before the cluster said that it is still ours, nor once a copy of this machine has said so,
-too; all of one subnet is done one after another.
+too; of one block, one thing is done after another.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from asyncio import sleep
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import partial
 
 import msgspec
 
@@ -19,7 +21,6 @@ from mooring.core.blocks import (
     Block,
     HostBlock,
     SharedSubnet,
-    all_owned,
     carved_out,
     dispensable,
     division,
@@ -28,7 +29,6 @@ from mooring.core.blocks import (
     not_ours,
     noted,
     settled,
-    taken_over,
     wants_more,
 )
 from mooring.core.faults import Conflict, Exhausted, StaleRevision
@@ -36,6 +36,7 @@ from mooring.core.leases import Event, Lease, State, ended
 from mooring.core.networks import Address, Subnet
 from mooring.ports import Clock
 from mooring.services.cluster.being_claimed import BeingClaimed, Place
+from mooring.services.cluster.free_blocks import FreeBlocks, together
 from mooring.services.cluster.restored_cluster import RestoredCluster
 from mooring.services.cluster.shared_values import ATTEMPTS, Member, Seen, SharedValues, contended
 from mooring.services.records.address_index import AddressIndex
@@ -65,7 +66,8 @@ class HostBlocks:
             restored.again.append(self.forget_seen)
         self._cache, self._index, self._values = cache, index, values
         self._clock, self._member, self._sightings = clock, member, sightings
-        self._turns = KeyedLocks()
+        self._free_blocks = FreeBlocks(values, member)
+        self._turns, self._alone = KeyedLocks(), KeyedLocks()
         self.being_claimed = BeingClaimed(cache, index, member.host)
         self.drained = False
         self._seen: dict[Place, Seen[Block]] = {}
@@ -102,6 +104,7 @@ class HostBlocks:
     async def forget_seen(self) -> None:
         """What was read of the cluster is read again."""
         self._seen.clear()
+        self._free_blocks.forget()
 
     def copied(self, space: str, subnet: Subnet) -> Conflict | None:
         """What to tell where a copy of this machine gives what this host gave, None where there is none."""
@@ -141,31 +144,24 @@ class HostBlocks:
         self._index.blocks.let_go(local)
 
     async def more(self, space: str, subnet: Subnet, enough: int | None = None) -> None:
-        """This host has one block more of the subnet, unless by now so many addresses are free (None: in any case).
-        Raises Exhausted when there is none that is free, Conflict as `copied` says, Unavailable."""
-        divided = division(subnet)
-        bounds = [self._index.bounds(pool.id) for pool in self._index.pools_of(space, subnet)]
-        if divided is None or not bounds:
-            raise Exhausted(f"subnet {subnet} has no blocks")
+        """This host has one block more of the subnet (None), or as many as it takes for so many addresses to be free
+        and those that others wait for. Raises Exhausted when no block is free, Conflict as `copied`, Unavailable."""
         if (copied := self.copied(space, subnet)) is not None:
             raise copied  # or the two would take one block after another from each other
-        async with self.turn(space, subnet):
-            if enough is not None and sum(map(self._free, self._usable(space, subnet))) >= enough:
-                return None
-            theirs = await self._values.blocks(space, subnet)
-            for index in divided.order(self._member.host, *bounds[0]):
-                seen = theirs.get(index) or Seen(Block(space=space, subnet=subnet, index=index), 0)
-                if seen.value is None or seen.value.host:
-                    continue
-                found = await self._values.claims_in(space, subnet, divided, index)
-                claimed = [claim.address for claim in found]
-                block = taken_over(seen.value, self._member.host, claimed, self._member.boot)
-                try:
-                    revision = await self._values.put(block, seen.revision)
-                except StaleRevision:
-                    continue
-                return await self._adopt(Seen(block, revision), index)
-        raise all_owned(subnet, [seen.value for seen in theirs.values() if seen.value is not None])
+        take, place = partial(self._take, space, subnet), (space, subnet)
+        if enough is None:
+            return await take()
+        return await self._free_blocks.for_all(place, enough, lambda: sum(map(self._free, self._usable(*place))), take)
+
+    async def _take(self, space: str, subnet: Subnet) -> None:
+        """This host has one block more."""
+        async with self._turns.share(f"{space} {subnet}"):
+            bounds = [self._index.bounds(pool.id) for pool in self._index.pools_of(space, subnet)]
+            if division(subnet) is None or not bounds:
+                raise Exhausted(f"subnet {subnet} has no blocks")
+            seen = await self._free_blocks.take(space, subnet, *bounds[0])
+            assert seen.value is not None
+            await self._adopt(seen, seen.value.index)
 
     async def _adopt(self, seen: Seen[Block], index: int) -> None:
         """The block, which the cluster says is this host's, is used. The claims in it are read after that was said:
@@ -174,8 +170,7 @@ class HostBlocks:
         assert block is not None
         divided = division(block.subnet)
         assert divided is not None
-        found = await self._values.claims_in(block.space, block.subnet, divided, index)
-        again = noted(block, [claim.address for claim in found])
+        again = noted(block, await self._values.claims_in(block.space, block.subnet, divided, index))
         if again != block:
             seen = Seen(again, await self._values.put(again, seen.revision))
         self._seen[block.space, block.subnet, index] = seen
@@ -186,8 +181,9 @@ class HostBlocks:
         await self._cache.commit(put=[local])
         self._index.blocks.let_go(local)
 
-    async def carve(self, claim: AddressClaim) -> None:
-        """The address, which is in a block of this host, is not its to give, and the block bears the claim.
+    async def carve(self, claim: AddressClaim, own: bool = False) -> None:
+        """The address, which is in a block of this host, is not its to give, and the block bears the claim. own: this
+        host keeps the claim, as CLAIMING, from before the cluster is asked.
 
         Raises Conflict when the address is used here or claimed otherwise, or the block is not ours any more;
         Unavailable, after which the block may bear it.
@@ -196,22 +192,22 @@ class HostBlocks:
         if local is None:
             raise not_ours(claim.subnet, claim.address)
         place = (claim.space, claim.subnet, local.index)
-        with self.being_claimed.claiming(place, claim):
-            async with self.turn(claim.space, claim.subnet):
+        with self.being_claimed.claiming(place, claim, own):
+            async with self._part_of(place):
+                await sleep(0)  # who comes at the same moment goes along
                 if not self._bears(place, claim):
                     await self._carve(place, claim, self.being_claimed.at(place))
 
     async def _carve(self, place: Place, claim: AddressClaim, waiting: Sequence[AddressClaim]) -> None:
-        """Whoever has the turn carves for all who wait, in one write."""
+        """Whoever has the turn carves for all who wait, in one commit and one write."""
         block = self._seen[place].value if place in self._seen else None
         own = [each for each in waiting if block is None or block.carved.get(each.address, each) is each]
         batch = own if claim in own else [claim]
         local = self._local(place)
         after = msgspec.structs.replace(local, carved=local.carved | {each.address for each in batch})
-        if after != local:
-            await self._cache.commit(put=[after])
+        await self.being_claimed.begin(after, local, batch)
         # Who was given one before it was being claimed has committed by now: the store does one after another.
-        batch = [each for each in batch if not self.being_claimed.is_used(each)]
+        batch = [e for e in self.being_claimed.at(place) if e in batch and not self.being_claimed.is_used(e)]
         if claim not in batch:
             raise self.being_claimed.in_use(claim)
 
@@ -243,14 +239,15 @@ class HostBlocks:
     async def tend(self, shared: SharedSubnet) -> None:
         """Claims that blocks of this host bear have keys, addresses whose claims are gone are its own again, and blocks
         that were on their way back are nobody's. Raises Unavailable."""
-        async with self.turn(shared.space, shared.subnet):
-            for local in self._index.blocks.blocks(shared.space, shared.subnet):
-                if local.boot == self._member.boot and (local.leaving or local.carved):
-                    await self._tend(local)
+        for each in self._index.blocks.blocks(shared.space, shared.subnet):
+            place = (each.space, each.subnet, each.index)
+            async with self._part_of(place):
+                local = self._index.blocks.block_of(each.space, each.subnet, each.first())
+                if local is not None and local.boot == self._member.boot and (local.leaving or local.carved):
+                    await self._tend(place, local)
 
-    async def _tend(self, local: HostBlock) -> None:
+    async def _tend(self, place: Place, local: HostBlock) -> None:
         """One block; it is left to the next time when another host writes it meanwhile."""
-        place = (local.space, local.subnet, local.index)
         self._seen.pop(place, None)
         seen = await self._values.block(*place)
         block = seen.value
@@ -258,15 +255,13 @@ class HostBlocks:
             return  # verify says what becomes of it
         divided = division(local.subnet)
         assert divided is not None
-        found = await self._values.claims_in(local.space, local.subnet, divided, local.index)
-        there = {claim.address: claim.sequence for claim in found}
-        gone = [address for address, claim in block.carved.items() if claim is None and address not in there]
-        after = made_whole(block, gone)
+        there = await self._values.claims_in(local.space, local.subnet, divided, local.index)
+        after = made_whole(block, [each for each, c in block.carved.items() if c is None and each not in there])
         with suppress(StaleRevision):
-            for address, claim in block.carved.items():
-                if claim is not None and there.get(address) != claim.sequence:
-                    await self.write_key(claim)
-                after = settled(after, address)
+            borne = [claim for claim in block.carved.values() if claim is not None]
+            await together([self._write_over(claim, there.get(claim.address)) for claim in borne])
+            for claim in borne:
+                after = settled(after, claim.address)
             if local.leaving:
                 await self._values.put(given_up(msgspec.structs.replace(after, carved={})), seen.revision)
                 await self._cache.commit(delete=[local])
@@ -277,9 +272,12 @@ class HostBlocks:
 
     async def write_key(self, claim: AddressClaim) -> None:
         """The claim that a block bears has a key; what that said before counts for nothing. Raises StaleRevision."""
-        seen = await self._values.claim(claim.space, claim.subnet, claim.address)
-        if seen.value is None or seen.value.sequence != claim.sequence:
-            await self._values.put(claim, seen.revision)
+        await self._write_over(claim, await self._values.claim(claim.space, claim.subnet, claim.address))
+
+    async def _write_over(self, claim: AddressClaim, seen: Seen[AddressClaim] | None) -> None:
+        """See write_key. seen: the key as it is, None where there is none."""
+        if seen is None or seen.value is None or seen.value.sequence != claim.sequence:
+            await self._values.put(claim, seen.revision if seen is not None else 0)
 
     async def balance(self, shared: SharedSubnet) -> None:
         """The next block is claimed when few addresses are free; an empty one is on its way back when it was so for a
@@ -324,13 +322,12 @@ class HostBlocks:
             self._index.blocks.let_go(local)
 
     def _usable(self, space: str, subnet: Subnet) -> list[HostBlock]:
-        blocks = self._index.blocks.blocks(space, subnet)
-        return [block for block in blocks if not block.leaving and block.boot == self._member.boot]
+        return [b for b in self._index.blocks.blocks(space, subnet) if not b.leaving and b.boot == self._member.boot]
 
     def _free(self, block: HostBlock) -> int:
         """How many of its addresses may be given."""
         (pool,) = self._index.pools_of(block.space, block.subnet)
-        carved = {int(address) for address in block.carved}
+        carved = set(map(int, block.carved))
         occupancy = self._index.of(pool.id)
         ranges = within([block.numbers()], *self._index.bounds(pool.id))
         return sum(n not in carved and occupancy.is_free(n) for start, end in ranges for n in range(start, end))
@@ -395,3 +392,9 @@ class HostBlocks:
     def turn(self, space: str, subnet: Subnet) -> AbstractAsyncContextManager[None]:
         """Whoever has it is alone with the blocks of the subnet."""
         return self._turns.hold(f"{space} {subnet}")
+
+    @asynccontextmanager
+    async def _part_of(self, place: Place) -> AsyncIterator[None]:
+        """Nobody else does anything with the block, nor with all of its subnet."""
+        async with self._turns.share(f"{place[0]} {place[1]}"), self._alone.hold(f"{place}"):
+            yield

@@ -105,10 +105,12 @@ class SharedValues:
         """What the keys of all addresses of the subnet say."""
         return await self._scan(keys.address_prefix(space, subnet), AddressClaim)
 
-    async def claims_in(self, space: str, subnet: Subnet, divided: Division, index: int) -> list[AddressClaim]:
+    async def claims_in(
+        self, space: str, subnet: Subnet, divided: Division, index: int
+    ) -> dict[Address, Seen[AddressClaim]]:
         """What the keys of the block's addresses say."""
         prefix = keys.addresses_of_block(space, subnet, divided.first(index))
-        return [claim for claim, _ in await self._scan(prefix, AddressClaim)]
+        return {claim.address: Seen(claim, at) for claim, at in await self._scan(prefix, AddressClaim)}
 
     async def identity(self, space: str, subnet: Subnet, key: str) -> Seen[Identity]:
         """Which address belongs to the key."""

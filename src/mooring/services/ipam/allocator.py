@@ -115,8 +115,7 @@ class Ipam:
         Raises NotFound for an unknown pool, BadRequest for an address that cannot be in it, Conflict when somebody else
         has it, Exhausted when nothing is left, Unavailable.
         """
-        if (known := await self.names.resolve(request.pool, request.address)) != request.pool:
-            request = replace(request, pool=known)
+        request = replace(request, pool=await self.names.resolve(request.pool, request.address))
         request = self._vnic_addresses.of_vnic(request)
         await self.host.refresh()
         if request.role is Role.GATEWAY:
@@ -125,14 +124,15 @@ class Ipam:
         if request.address is None:
             if request.role is Role.AUXILIARY:
                 raise BadRequest("an auxiliary address must be named", hint="give it with --aux-address NAME=ADDRESS")
-            try:
-                return await self._decide(request.pool, partial(self._choose, request))
-            except Exhausted:
-                if (pool := self._pool(request.pool)) not in self.shared:
-                    raise
+            tries = iter(range(ATTEMPTS))
+            while True:  # others who wait may be given what there is, each time
+                try:
+                    return await self._decide(request.pool, partial(self._choose, request))
+                except Exhausted:
+                    if (pool := self._pool(request.pool)) not in self.shared or next(tries, None) is None:
+                        raise
                 if (address := await self.shared.room(pool, request)) is not None:
                     return await self._decide(request.pool, partial(self._give, request, address))
-            return await self._decide(request.pool, partial(self._choose, request))
         return await self._decide(request.pool, partial(self._give, request, request.address))
 
     @asynccontextmanager

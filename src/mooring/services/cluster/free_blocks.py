@@ -1,0 +1,139 @@
+"""Blocks that nobody owns, as far as this host has seen: from them it takes one more.
+
+Rules: what was seen before says only where to try first, and the compare-and-swap decides; the cluster is asked anew
+when that was wrong, and before anybody is told that there is none; no two here try the same one.
+"""
+
+from __future__ import annotations
+
+from asyncio import Future, gather, get_running_loop, shield, sleep
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+
+from mooring.core.blocks import Block, Division, all_owned, division, taken_over
+from mooring.core.faults import StaleRevision
+from mooring.core.networks import Subnet
+from mooring.services.cluster.shared_values import Member, Seen, SharedValues
+
+# Blocks that a host claims at once, at most.
+AT_ONCE = 8
+
+
+class FreeBlocks:
+    """`take`, for any number at a time, and `for_all` who wait for addresses. member: this host."""
+
+    def __init__(self, values: SharedValues, member: Member) -> None:
+        self._values, self._member = values, member
+        self._known: dict[tuple[str, Subnet], _Known] = {}
+        self._trying: set[tuple[str, Subnet, int]] = set()
+        self._waiting: Counter[tuple[str, Subnet]] = Counter()
+        self._going: dict[tuple[str, Subnet], Future[None]] = {}
+
+    def forget(self) -> None:
+        """Nothing was seen: the cluster's store is another than it was, and its revisions mean others."""
+        self._known.clear()
+
+    async def for_all(
+        self, place: tuple[str, Subnet], enough: int, free: Callable[[], int], take: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Who comes first has as many blocks as it takes for all who wait by then, and the others wait for that.
+
+        enough: how many addresses who asks waits for. free: how many there are. take: has one block more. Raises what
+        that raises, to all of them.
+        """
+        self._waiting[place] += enough
+        try:
+            if (going := self._going.get(place)) is not None:
+                await shield(going)
+            else:
+                await self._first_of_all(place, enough, free, take)
+        finally:
+            self._waiting[place] -= enough
+
+    async def _first_of_all(
+        self, place: tuple[str, Subnet], enough: int, free: Callable[[], int], take: Callable[[], Awaitable[None]]
+    ) -> None:
+        going = self._going[place] = get_running_loop().create_future()
+        try:
+            await sleep(0)  # for who comes at the same moment
+            if (there := free()) < enough:
+                await together([take() for _ in range(self.missing(place, there))], most=True)
+        except Exception as fault:
+            going.set_exception(fault)
+            going.exception()  # perhaps nobody waits
+            raise
+        finally:
+            del self._going[place]
+            if not going.done():
+                going.set_result(None)
+
+    def missing(self, place: tuple[str, Subnet], free: int) -> int:
+        """How many blocks it takes for all who wait, one at least. free: addresses that there are."""
+        divided = division(place[1])
+        size = divided.size if divided is not None else 1
+        return max(min(-(-(self._waiting[place] - free) // size), AT_ONCE), 1)
+
+    async def take(self, space: str, subnet: Subnet, start: int, end: int) -> Seen[Block]:
+        """A block that has numbers of [start, end) is this host's, as the cluster says; the claims that it had are
+        carved out. Raises Exhausted, Unavailable."""
+        divided = division(subnet)
+        assert divided is not None
+        known, fresh = self._known.get((space, subnet)), False
+        while True:
+            if known is None:
+                known, fresh = _Known(await self._values.blocks(space, subnet)), True
+                self._known[space, subnet] = known
+            taken = await self._first(known, (space, subnet), divided, (start, end), fresh)
+            if taken is not None:
+                return taken
+            if fresh:
+                raise all_owned(subnet, known.blocks)
+            known = None
+
+    async def _first(
+        self, known: _Known, place: tuple[str, Subnet], divided: Division, bounds: tuple[int, int], fresh: bool
+    ) -> Seen[Block] | None:
+        """The first in this host's order that can be had; None where there is none, or what was known is wrong."""
+        for index in divided.order(self._member.host, *bounds):
+            if index in known.owned or (*place, index) in self._trying:
+                continue
+            self._trying.add((*place, index))
+            try:
+                return await self._try(known, place, divided, index)
+            except StaleRevision:
+                if not fresh:
+                    return None
+            finally:
+                self._trying.discard((*place, index))
+        return None
+
+    async def _try(self, known: _Known, place: tuple[str, Subnet], divided: Division, index: int) -> Seen[Block]:
+        space, subnet = place
+        seen = known.free.get(index) or Seen(Block(space=space, subnet=subnet, index=index), 0)
+        assert seen.value is not None
+        claimed = await self._values.claims_in(space, subnet, divided, index)
+        block = taken_over(seen.value, self._member.host, claimed, self._member.boot)
+        revision = await self._values.put(block, seen.revision)
+        known.owned.add(index)
+        return Seen(block, revision)
+
+
+class _Known:
+    """Blocks of a subnet as they were seen: who owns which, and those that somebody had."""
+
+    def __init__(self, blocks: dict[int, Seen[Block]]) -> None:
+        found = [seen.value for seen in blocks.values() if seen.value is not None and seen.value.host]
+        self.blocks = [msgspec.structs.replace(block, carved={}) for block in found]
+        self.owned = {block.index for block in found}
+        self.free = {i: seen for i, seen in blocks.items() if seen.value is not None and not seen.value.host}
+
+
+async def together(works: Sequence[Awaitable[None]], most: bool = False) -> None:
+    """All are done, at once; none is under way any more when it ends. Raises what the first one raised; most: only when
+    all have failed."""
+    done = await gather(*works, return_exceptions=True)
+    faults = [each for each in done if isinstance(each, BaseException)]
+    if faults and not (most and len(faults) < len(done)):
+        raise faults[0]
