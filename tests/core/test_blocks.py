@@ -133,7 +133,7 @@ def test_an_address_is_carved_out_for_one_claim() -> None:
     (OWNED, None, Decides(owner="A")),
     (OWNED, claim(), Decides(owner="A")),  # it came too late
     (noted(OWNED, [X]), claim(), Decides(claim=claim())),
-    (noted(OWNED, [X]), None, Decides(owner="A")),
+    (noted(OWNED, [X]), None, Decides(owner="A", settled=True)),
     (carved_out(OWNED, [claim()]), None, Decides(claim=claim(), written=False)),
     (carved_out(OWNED, [claim()]), claim("C", "old"), Decides(claim=claim(), written=False)),
     (carved_out(OWNED, [claim()]), claim("C"), Decides(claim=claim("C"))),  # it moved

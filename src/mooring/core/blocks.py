@@ -186,11 +186,13 @@ def taken_from(block: Block) -> Block:
 @dataclass(frozen=True, slots=True)
 class Decides:
     """Who decides over an address. owner: the host that owns its block, "" when the claim does. claim: that of the
-    address, None where there is none. written: whether it has a key of its own."""
+    address, None where there is none. written: whether it has a key of its own. settled: the block says that there was
+    a key, which was not found."""
 
     owner: str = ""
     claim: AddressClaim | None = None
     written: bool = True
+    settled: bool = False
 
 
 def decides(block: Block | None, address: Address, claim: AddressClaim | None) -> Decides:
@@ -206,7 +208,7 @@ def decides(block: Block | None, address: Address, claim: AddressClaim | None) -
     borne = block.carved[address]
     if borne is not None and (claim is None or claim.sequence != borne.sequence):
         return Decides(claim=borne, written=False)
-    return Decides(owner="" if claim is not None else block.host, claim=claim)
+    return Decides(owner="" if claim is not None else block.host, claim=claim, settled=claim is None)
 
 
 def wants_more(free: int, low: int = LOW) -> bool:

@@ -35,6 +35,11 @@ class KnownClaims:
 
     async def decides(self, space: str, subnet: Subnet, address: Address) -> Decides:
         """Who decides over the address."""
+        decided = await self._decides(space, subnet, address)
+        # The block knows of a key that was not there yet when it was looked for: it is gone, or has come in between.
+        return await self._decides(space, subnet, address) if decided.settled else decided
+
+    async def _decides(self, space: str, subnet: Subnet, address: Address) -> Decides:
         divided = division(subnet)
         claim = (await self._values.claim(space, subnet, address)).value
         block = (await self._values.block(space, subnet, divided.index_of(address))).value if divided else None
@@ -58,8 +63,9 @@ class KnownClaims:
         if seen.value is not None and seen.value.sequence == claim.sequence:
             return seen
         decided = await self.decides(claim.space, claim.subnet, claim.address)
-        if decided.claim is not None and not decided.written:
+        if decided.claim is None:
+            return seen
+        if not decided.written:
             with suppress(StaleRevision):
                 await self._blocks.write_key(decided.claim)
-            return await self._values.claim(claim.space, claim.subnet, claim.address)
-        return seen
+        return await self._values.claim(claim.space, claim.subnet, claim.address)
