@@ -107,14 +107,14 @@ async def follow(endpoint: str) -> None:
     began = time.perf_counter()
     tasks = [asyncio.get_running_loop().create_task(each) for each in (feed.run(), overlays.run())]
     feed.enter(cluster, "me")
-    while changes[0] < HOSTS * EACH:  # noqa: ASYNC110
+    while changes[0] < HOSTS * EACH:
         await asyncio.sleep(0.005)
     scanned = time.perf_counter() - began
     await overlays.settle()
     ready = time.perf_counter() - began
     print(f"ready {scanned:.3f} {ready:.3f} {before:.1f} {resident():.1f}", flush=True)
     changes[0], spent = 0, time.process_time()
-    while changes[0] < 2 * CHANGES:  # noqa: ASYNC110
+    while changes[0] < 2 * CHANGES:
         await asyncio.sleep(0.01)
     await overlays.settle()
     print(f"followed {(time.process_time() - spent) / CHANGES / 2 * 1e6:.0f} {resident():.1f}", flush=True)
