@@ -50,6 +50,12 @@ class AddressClaim(msgspec.Struct, frozen=True, kw_only=True):
         where = f"on host {self.host}" if self.host else "on a host that was forgotten"
         return f"{whose}{where}, {'in use' if self.boot else 'idle'} since {moment(self.since)}"
 
+    def identity(self) -> Identity:
+        """What says that the key has the address."""
+        return Identity(
+            space=self.space, subnet=self.subnet, key=self.key, address=self.address, sequence=self.sequence
+        )
+
     def is_of(self, host: str, sequence: str, generation: int) -> bool:
         """Whether it is just this one, of the host."""
         return (self.host, self.sequence, self.generation) == (host, sequence, generation)

@@ -110,11 +110,8 @@ class AddressClaims:
         # A claim goes from its block to its key: who looks just then may miss it once.
         if await self._known.of_identity(spec, seen) is not None:
             raise at_once(spec.key)
-        identity = Identity(
-            space=spec.space, subnet=spec.subnet, key=spec.key, address=wanted.address, sequence=spec.sequence
-        )
         try:
-            await self._values.put(identity, seen.revision)
+            await self._values.put(wanted.identity(), seen.revision)
         except StaleRevision:
             raise at_once(spec.key) from None
 

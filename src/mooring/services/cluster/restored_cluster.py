@@ -13,7 +13,7 @@ from contextlib import suppress
 
 import msgspec
 
-from mooring.core.address_claims import AddressClaim, HostClaim, Identity, Phase
+from mooring.core.address_claims import AddressClaim, HostClaim, Phase
 from mooring.core.blocks import Block, HostBlock
 from mooring.core.cluster_marks import RESTORED, ClusterMark, mark_key, next_restore, restore_number, restore_prefix
 from mooring.core.cluster_networks import ClusterNetwork, HostNetwork, NetworkMember, VniHolder
@@ -235,9 +235,7 @@ class RestoredCluster:
         """The claim's key leads to it. Raises StaleRevision."""
         if not outlives(mine.key):
             return
-        identity = Identity(
-            space=mine.space, subnet=mine.subnet, key=mine.key, address=mine.address, sequence=mine.sequence
-        )
+        identity = mine.identity()
         seen = await self._values.identity(mine.space, mine.subnet, mine.key)
         if seen.value != identity:
             await self._values.put(identity, seen.revision)
