@@ -75,6 +75,24 @@ def claimed(lease: Lease | None, place: Place | Lease, claim: Claim, now: float)
     )
 
 
+def held_for(lease: Lease | None, place: Place, claim: Claim, now: float, hold: float) -> Lease:
+    """The lease that waits for a holder of the claim's key for so many seconds. lease: one that nobody has, if any.
+    Raises Conflict when the table forbids it."""
+    until = now + hold
+    return changed(
+        lease,
+        Event.CLAIM,
+        place,
+        now,
+        key=claim.key,
+        mac=claim.mac,
+        owner="",
+        holders=frozenset(),
+        hold=hold,
+        until=until,
+    )
+
+
 def _key_with(lease: Lease, claim: Claim) -> str:
     """The key of a fixed lease with one holder more."""
     others = lease.holders - {claim.holder}

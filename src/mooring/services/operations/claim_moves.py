@@ -6,11 +6,9 @@ has come is kept for its key as if its last container had just gone.
 
 from __future__ import annotations
 
-import msgspec
-
 from mooring.core.address_claims import AddressClaim, may_move
 from mooring.core.addresses import parse_address
-from mooring.core.claims import Claim, claimed
+from mooring.core.claims import Claim, held_for
 from mooring.core.faults import BadRequest, Conflict, NotFound, StaleRevision
 from mooring.core.keys import key_in_words, outlives
 from mooring.core.leases import Lease, Place, State, is_over
@@ -108,10 +106,7 @@ class ClaimMoves:
         if lease is not None and (lease.holders or lease.active is not None):
             return lease
         place = Place(pool.space, claim.address, pool.id)
-        fixed = claimed(lease, place, Claim(key=claim.key, holder="", mac=claim.mac), now)
-        return msgspec.structs.replace(
-            fixed, key=claim.key, mac=claim.mac, holders=frozenset(), owner="", hold=hold, until=now + hold
-        )
+        return held_for(lease, place, Claim(key=claim.key, holder="", mac=claim.mac), now, hold)
 
 
 def _meant(text: str) -> tuple[Address | None, str]:
