@@ -10,7 +10,7 @@ import pytest
 
 from mooring.adapters.linux.neighbours import Neighbours
 from mooring.adapters.netlink.sockets import Netlink
-from mooring.core.plumbing import Add, Neighbour, RemoteMac, Remove
+from mooring.core.plumbing import Add, Flood, Neighbour, RemoteMac, Remove
 from tests.netns.rigs import private_namespace, sh
 
 pytestmark = pytest.mark.netns
@@ -73,11 +73,12 @@ def test_what_others_put_there_is_told_where_it_is_ours_to_keep(neighbours: Neig
     sh("bridge fdb append 00:00:00:00:00:00 dev vx dst 192.0.2.7")
     sh(f"bridge fdb add {MAC} dev vx dst 192.0.2.3 self static")
     sh(f"ip neigh add 10.1.0.2 lladdr {OTHER} dev br0 nud permanent; ip neigh add 10.1.0.3 lladdr {OTHER} dev br0")
-    assert told(neighbours) == {RemoteMac("vx", mac, None) for mac in ("00:00:00:00:00:00", MAC)}
+    everybody = Flood("vx", ip_address("192.0.2.7"))
+    assert told(neighbours) == {everybody, RemoteMac("vx", MAC, None)}
     neighbours.change([Add(REMOTE), Add(THERE)], index("br0", "vx"))
-    assert told(neighbours) == {REMOTE, THERE, RemoteMac("vx", "00:00:00:00:00:00", None)}
+    assert told(neighbours) == {REMOTE, THERE, everybody}
     assert "10.1.0.3" in sh("ip neigh show dev br0")
-    neighbours.change([Remove(RemoteMac("vx", "00:00:00:00:00:00", None))], index("vx"))
+    neighbours.change([Remove(everybody)], index("vx"))
     assert told(neighbours) == {REMOTE, THERE}
 
 

@@ -10,8 +10,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 
+import pytest
+
 from mooring.core.address_claims import HostClaim, Spec
 from mooring.core.blocks import SharedSubnet
+from mooring.core.faults import Conflict
 from mooring.core.plumbing import Op
 from mooring.ports import Transaction
 from mooring.services.cluster.host_records import HostRecords
@@ -210,6 +213,28 @@ async def test_who_left_by_force_and_was_forgotten_has_nothing() -> None:
     await host.turn(31.0)
     assert not answers(host, "web")
     await run(host, "db")
+
+
+async def test_a_forgotten_host_that_boots_writes_nothing_of_itself_back() -> None:
+    """No block, no part in a network, nothing that it advertises: nobody would ever take that away under its old id."""
+    host, other = await neighbours()
+    await run(host, "web")
+    mine = host.membership.entered()[0].host
+    plan = other.runtime.plan
+    assert plan is not None
+    for _ in range(5):
+        await other.turn(6.0)
+    await plan.forget(mine)
+    _, revision = await plan.values.hosts.host(mine)
+    await plan.values.hosts.delete_host(mine, revision)
+    await host.reboot()
+    for _ in range(4):
+        await host.turn(31.0)
+    left = [key for key, value in host.servers.records.items() if mine in key or mine.encode() in value]
+    assert [key for key in left if not key.startswith("mark/")] == []
+    assert host.runtime.plan is not None
+    with pytest.raises(Conflict, match="the cluster has forgotten this host"):
+        host.runtime.plan.check()
 
 
 async def test_a_daemon_that_starts_while_the_cluster_is_away_gives_from_its_own_blocks() -> None:

@@ -83,6 +83,7 @@ class AddressPlan:
         self._ends = SubnetEnds(cache, index, self.blocks, self.claims)
         self.hosts = KnownHosts(self.values.hosts, clock)
         self._refreshed = self._compared = float("-inf")
+        self.forgotten = False  # the cluster has no record of this host: it takes nothing, and what it had is lost
         self.unreached: float | None = None  # since when what waits cannot be done, seconds since the boot
 
     async def begin(self) -> None:
@@ -101,6 +102,10 @@ class AddressPlan:
 
     def check(self) -> None:
         """Raises Conflict where this host takes nothing new, Unavailable as `check_reached`."""
+        if self.forgotten:
+            raise Conflict(
+                "the cluster has forgotten this host", hint="`mooring cluster leave --force`, then join it again"
+            )
         if self.drained:
             raise Conflict(
                 "this host is drained: it takes no new addresses of networks of the cluster",

@@ -54,8 +54,8 @@ class ClusterMembership:
     """confirmed: when this host asked for the last refresh of its session that was confirmed, in seconds since boot;
     None: not since the daemon's start, or since another machine was heard as this host. tried: whether the first try
     since the host entered is over. unreached: why the last try failed, "" when it did not; unreached_at: when the first
-    of those was that failed since one did not, seconds since the boot. drained: see ClusterHost. cluster: the store;
-    None: in no cluster."""
+    of those was that failed since one did not, seconds since the boot. drained: see ClusterHost. forgotten: the cluster
+    has no record of this host. cluster: the store; None: in no cluster."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class ClusterMembership:
         self.membership: Membership | None = None
         self.cluster: Cluster | None = None
         self.confirmed: float | None = None
-        self.tried = self.drained = False
+        self.tried = self.drained = self.forgotten = False
         self.unreached = ""
         self.unreached_at: float | None = None
         self._followers: list[tuple[Entered, Left]] = []
@@ -151,6 +151,7 @@ class ClusterMembership:
             return
         records, host = HostRecords(self.cluster), membership.host
         found, at = await records.host(host)
+        self.forgotten = found is None
         if found is None:
             raise NotFound(
                 f"the cluster has forgotten this host, {membership.name}",
@@ -340,7 +341,7 @@ class ClusterMembership:
         self.membership = membership
         self.confirmed, self.unreached_at, self._session = None, None, 0
         self.record.tell_soon()
-        self.tried, self.unreached = False, ""
+        self.tried, self.forgotten, self.unreached = False, False, ""
         for entered, _ in self._followers:
             await entered(cluster, membership)
         self._joined.set()

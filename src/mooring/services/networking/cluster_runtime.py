@@ -86,6 +86,7 @@ class ClusterRuntime:
         self._heard: Callable[[], float | None] = lambda: None
         self._tried: Callable[[], bool] = lambda: False
         self._drained: Callable[[], bool] = lambda: False
+        self._forgotten: Callable[[], bool] = lambda: False
         self._present: Callable[[], Awaitable[None]] | None = None
         self._here, self._nudged = asyncio.Event(), asyncio.Event()
         self._lock = asyncio.Lock()  # of turns, and of coming and going
@@ -101,7 +102,7 @@ class ClusterRuntime:
     def follow(self, membership: ClusterMembership) -> None:
         """It says when this host enters and leaves a cluster, and is heard there."""
         self._heard, self._drained = lambda: membership.confirmed, lambda: membership.drained
-        self._tried = lambda: membership.tried
+        self._tried, self._forgotten = lambda: membership.tried, lambda: membership.forgotten
         self._present = membership.present
         membership.follow(self.entered, self.left)
 
@@ -165,7 +166,8 @@ class ClusterRuntime:
         while True:
             await self._here.wait()
             self._nudged.clear()
-            await self.once()
+            if self._tried():  # or a host that was forgotten would take something before it knows
+                await self.once()
             await asyncio.sleep(SOONEST)
             with suppress(TimeoutError):
                 async with asyncio.timeout(PERIOD - SOONEST):
@@ -203,7 +205,7 @@ class ClusterRuntime:
             faults: list[Fault] = []
             if self.plan is not None or await self._guarded("the address plan", self._begin, faults):
                 await self._guarded("the address plan", partial(self._turn, faults), faults)
-                for part in self._parts:
+                for part in self._parts if not self._forgotten() else ():
                     turn = partial(self._turn_of, part, self.cluster, self.membership, faults)
                     await self._guarded(type(part).__name__, turn, faults)
             self.faults = tuple(faults)
@@ -214,8 +216,10 @@ class ClusterRuntime:
             return
         if not self._looked:
             await self.evictions.look(plan.member.boot)
-        if plan.drained is not self._drained():
-            plan.drain(self._drained())
+        plan.forgotten = self._forgotten()
+        drained = plan.forgotten or self._drained()
+        if plan.drained is not drained:
+            plan.drain(drained)
         self._looked = False  # until what the turn tells has been noted
         turn = await plan.turn()
         self.evictions.of_leases(turn.leases, "is not this host's any more")

@@ -161,9 +161,11 @@ class KernelReconciler:
         work = _Pass(dry=True)
         settled = {endpoint.id for endpoint in self._cache.every(Endpoint)}
         observed = await self._kernel.observe()
+        await asyncio.sleep(0)  # each of these takes its time where there are thousands
         self._ways_out = await self._foreign_bridges.look(observed)
         have = await self._recover(observed, work)
         await self._mend(have, work)
+        await asyncio.sleep(0)
         await self._sweep(have, settled, work)
         return Report(self._clock.now(), tuple(work.repaired), tuple(work.findings))
 

@@ -197,13 +197,17 @@ class Doctor:
         refused = {finding.subject.split(" ")[1] for finding in found if finding.subject.startswith("refused-address ")}
         running = [container for container in containers if container.id not in refused]
         found += astray(self._ipam.fixed_index, running, self._clock.now())
+        await asyncio.sleep(0)
         if self._cache.count(Network):
             found += label_findings(containers, self._cache, self._clock.now())
+            await asyncio.sleep(0)
             found += self._ipam.kept_networks.findings()
             found += self._network_ports.unheeded(containers, self._clock.now())
         if self._changes is not None:
             version = await self._engine.api_version()
+            await asyncio.sleep(0)
             found += await self._changes.next_starts(version, containers, self._clock.now())
+            await asyncio.sleep(0)
             self._notes = tuple(self._changes.notes(version, containers, self._clock.now()))
         for network in self._cache.every(Network):
             await asyncio.sleep(0)
