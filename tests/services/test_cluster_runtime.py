@@ -166,6 +166,7 @@ async def test_the_daemons_task_goes_on_until_it_is_cancelled() -> None:
         await host.membership.leave(False, False)
         noted.turned.clear()
         await host.membership.begin(ACCESS, "", "", False)
+        await host.membership.attempt()
         await noted.turned.wait()
         task.cancel()
     assert noted.told[0] == "entered web1"
