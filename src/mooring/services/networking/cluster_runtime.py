@@ -84,7 +84,7 @@ class ClusterRuntime:
         self.faults: tuple[Fault, ...] = ()
         self._parts: list[Part] = []
         self._heard: Callable[[], float | None] = lambda: None
-        self._tried: Callable[[], bool] = lambda: False
+        self._tried: Callable[[], bool] = lambda: True
         self._drained: Callable[[], bool] = lambda: False
         self._forgotten: Callable[[], bool] = lambda: False
         self._present: Callable[[], Awaitable[None]] | None = None
