@@ -44,6 +44,7 @@ class RestoredCluster:
         self._lock = asyncio.Lock()
         self._looked = self._failed = float("-inf")
         self._failures = 0
+        self._why = ""
         self._doubt, self._written = False, True
         self._done = ""
         self._since: tuple[str, float] = ("", 0.0)
@@ -86,7 +87,7 @@ class RestoredCluster:
             failures = self._failures
             async with self._lock:
                 if self._failures != failures:
-                    raise Unavailable("the cluster's store did not answer just now", hint="try again in some seconds")
+                    raise Unavailable(self._why, hint="see `mooring cluster status`")
                 if self._is_old():
                     await self._try()
         if self.waiting:
@@ -116,8 +117,9 @@ class RestoredCluster:
     async def _try(self) -> None:
         try:
             await self._look()
-        except Unavailable:
+        except Unavailable as fault:
             self._failed, self._looked, self._failures = self._clock.boot(), float("-inf"), self._failures + 1
+            self._why = fault.what
             raise
         self._looked = self._clock.boot()
 
