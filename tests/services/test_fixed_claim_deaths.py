@@ -188,6 +188,7 @@ async def unlike(world: FixedWorld) -> list[str]:
     return found
 
 
+@pytest.mark.slow  # a quarter of a minute
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.__name__)
 async def test_a_death_at_any_write_leaves_one_truth(
