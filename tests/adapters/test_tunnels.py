@@ -111,3 +111,11 @@ def test_a_port_that_a_process_has_is_named(place: Place) -> None:
         assert place.facts() == set()
     list(place.tunnels.add(DEVICE, place.bridge))
     assert place.facts() == {DEVICE}
+
+
+def test_a_device_that_goes_while_it_is_looked_at_is_no_trouble(place: Place) -> None:
+    """Links are listed first: what a network that is just being removed had is not there any more."""
+    list(place.tunnels.add(DEVICE, place.bridge))
+    listed = list(place.links.ours())
+    sh("ip link del mx-one")
+    assert set(place.tunnels.facts(listed)) <= {DEVICE}

@@ -25,7 +25,8 @@ def test_containers_of_two_hosts_talk_through_wireguard(cluster: LabCluster) -> 
     (there, _) = two.addresses("web-1", "web")
     eventually(lambda: pings(here, there), "the other container answers", 20)
     (device,) = _devices(one)
-    assert int(one.namespace.run("wg", "show", device, "transfer").output.split()[1]) > 0
+    heard_of = one.namespace.run("wg", "show", device, "transfer").output.splitlines()
+    assert any(int(line.split()[1]) > 0 for line in heard_of)  # the third host has nothing to say
     one.daemon.kill9()
     one.daemon.start()
     heard = cluster.status(one)["confirmed"]

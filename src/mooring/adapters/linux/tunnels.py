@@ -220,7 +220,13 @@ class Tunnels:
         return "a device in another network namespace"
 
     def _offloads(self, name: str) -> bool:
-        return self._ask_ethtool(name, _GTXCSUM, 0) != 0
+        """Whether it does; of a device that has gone since it was listed it does not matter."""
+        try:
+            return self._ask_ethtool(name, _GTXCSUM, 0) != 0
+        except NetlinkError as error:
+            if error.errno != errno.ENODEV:
+                raise
+            return True
 
     def _set_offload(self, wanted: Vxlan) -> None:
         if self._offloads(wanted.name) != wanted.offload:
