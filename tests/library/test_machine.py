@@ -237,4 +237,4 @@ LIMITS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, He
 TestSome = LibraryMachine.TestCase
 TestSome.settings = settings(LIMITS, max_examples=15, stateful_step_count=20)
 TestMany = pytest.mark.slow(LongMachine.TestCase)
-TestMany.settings = settings(LIMITS, max_examples=300, stateful_step_count=40)
+TestMany.settings = settings(LIMITS, max_examples=150, stateful_step_count=40)
