@@ -28,6 +28,7 @@ MINE = ClusterHost(
     underlay=Underlay("10.0.0.2", "eth0", 1500),
     version="1.0",
     joined=9.0,
+    vxlan_port=4790,
 )
 OTHER = replace(MINE, id="old", name="web1", machine="m1", boot="b1", underlay=Underlay("10.0.0.1", "eth0", 1500))
 OK, NOTE, REFUSED = Verdict.OK, Verdict.NOTE, Verdict.REFUSED
@@ -49,6 +50,8 @@ def verdicts(other: ClusterHost, mine: ClusterHost = MINE, offset: float | None 
         (replace(OTHER, underlay=Underlay("fd00::1", "eth0", 1500)), {"underlay": NOTE}),
         (replace(OTHER, underlay=Underlay("10.0.0.1", "eth0", 9000)), {"mtu": NOTE}),
         (replace(OTHER, version="1.1"), {"version": NOTE}),
+        (replace(OTHER, vxlan_port=4791), {"vxlan_port": NOTE}),
+        (replace(OTHER, vxlan_port=0), {}),
     ],
 )
 def test_two_hosts_may_not_share_what_tells_them_apart(other: ClusterHost, expected: dict[str, Verdict]) -> None:

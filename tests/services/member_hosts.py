@@ -10,6 +10,7 @@ from mooring.core.cluster_hosts import ClusterAccess
 from mooring.core.containers import Container, ContainerEndpoint
 from mooring.core.datapath import host_end
 from mooring.core.networks import Address
+from mooring.core.overlays import PORT
 from mooring.core.plumbing import Inside
 from mooring.services.assembly import Services, assemble
 from mooring.services.cluster.membership import ClusterMembership
@@ -29,11 +30,11 @@ ACCESS = ClusterAccess(cluster="", endpoints=(ENDPOINT,))
 class MemberHost(MemoryHost):
     """A host that can be in the cluster of these servers. boots: how often it has booted. membership: its place."""
 
-    def __init__(self, servers: MemoryCluster, number: int) -> None:
+    def __init__(self, servers: MemoryCluster, number: int, vxlan_port: int = PORT) -> None:
         self.servers, self.name, self.boots = servers, f"web{number}", 1
         self.setup = MemoryClusterSetup({ENDPOINT: servers}, f"10.0.0.{number}")
         self.membership: ClusterMembership
-        super().__init__(policy=POLICY)
+        super().__init__(policy=replace(POLICY, vxlan_port=vxlan_port))
         self.clock = servers.clock
         self.renew()
 
@@ -46,7 +47,7 @@ class MemberHost(MemoryHost):
         policy = replace(self.policy, boot=f"boot{self.boots}", host=self.name)
         world = World(self.store, self.kernel, self.guard, self.engine, clock, self.setup)
         services = assemble(world, policy)
-        facts = HostFacts(self.name, f"machine of {self.name}", policy.boot, "1.0")
+        facts = HostFacts(self.name, f"machine of {self.name}", policy.boot, "1.0", policy.vxlan_port)
         self.membership = ClusterMembership(self.setup, clock, facts)
         services.cluster_runtime.follow(self.membership)
         return services

@@ -6,11 +6,12 @@ from ipaddress import ip_address, ip_interface, ip_network
 
 import pytest
 
+from mooring.core.cluster_hosts import ClusterHost, Underlay
 from mooring.core.faults import Conflict, Unavailable
 from mooring.core.networks import Network, NetworkOptions, Segment
 from mooring.core.overlays import Overlay
 from mooring.services.networking.assembly import World
-from mooring.services.operations.cluster_checks import mtu_findings, turn_findings, unread_findings
+from mooring.services.operations.cluster_checks import mtu_findings, port_findings, turn_findings, unread_findings
 from mooring.services.operations.inspection import DaemonFacts
 from mooring.services.operations.operations import operations
 from tests.services.member_hosts import members
@@ -55,6 +56,20 @@ def test_an_underlay_that_is_too_small_is_told(mtu: int, ipv6: bool, underlay: i
     found = [finding.text for finding in mtu_findings([(network(mtu, ipv6=ipv6), overlay)], 7.0)]
     assert len(found) == bool(told)
     assert told in "".join(found)
+
+
+def test_a_host_whose_tunnels_have_another_port_is_told() -> None:
+    """Who changes the port after its networks were made hears nothing of the others; a host that does not say is none."""
+    hosts = [
+        ClusterHost(
+            id=name, name=name, machine=name, boot="b", underlay=Underlay("10.0.0.1", "eth0", 1500), version="1",
+            joined=0.0, vxlan_port=port,
+        )
+        for name, port in (("web1", 4790), ("web2", 4795), ("web3", 0))
+    ]  # fmt: skip
+    (finding,) = port_findings(hosts, 4790, 7.0)
+    assert finding.text == "host web2 has its tunnels at UDP port 4795, this one at 4790: neither hears the other"
+    assert "vxlan_port" in finding.remedy
 
 
 async def test_the_doctor_tells_them() -> None:

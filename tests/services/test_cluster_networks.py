@@ -59,6 +59,24 @@ def shared(host: MemberHost) -> dict[str, bytes]:
     }
 
 
+async def test_a_host_whose_tunnels_have_another_port_is_in_no_overlay_of_the_others() -> None:
+    """Neither would hear the other: both values are named, and who has the other. Addresses alone can be shared."""
+    first, same = await members(2)
+    other = await MemberHost(first.servers, 3, vxlan_port=4795).start()
+    assert first.membership.membership is not None
+    joining = await other.membership.join(first.membership.membership.access, "", "", False)
+    assert any("4795 here, but web" in check.text for check in joining.checks)
+    await other.turn()
+    await make(first, mode="vxlan")
+    await make(same, mode="vxlan")
+    with pytest.raises(Conflict, match=r"port 4795 here, 4790 on host web.*held by host web., host web.\)"):
+        await make(other, mode="vxlan")
+    assert kept(other) == []
+    await make(other, subnet="10.31.0.0/24", mode="vxlan")
+    await make(first, "lan", subnet="10.33.0.0/24")
+    await make(other, "lan", subnet="10.33.0.0/24")
+
+
 async def test_the_same_command_on_each_host_makes_one_network() -> None:
     """One id, one VNI; and no address is given twice."""
     hosts = await members(3)

@@ -11,7 +11,7 @@ from mooring.wire import cluster_host_forms as forms
 CLUSTER = b'{"v":1,"id":"c1","made":5.5,"by":"web1"}'
 HOST = (
     b'{"v":1,"id":"h1","name":"web1","machine":"m","boot":"b","address":"10.0.0.1","link":"eth0","mtu":1500,'
-    b'"version":"0.1","joined":5.5,"drained":true}'
+    b'"version":"0.1","joined":5.5,"drained":true,"vxlan_port":4790}'
 )
 MEMBERSHIP = (
     b'{"v":1,"cluster":"c1","endpoints":["https://e:2379"],"prefix":"mooring/","host":"h1","name":"web1",'
@@ -32,6 +32,7 @@ def test_what_was_written_is_read_and_would_be_written_so_again() -> None:
         version="0.1",
         joined=5.5,
         drained=True,
+        vxlan_port=4790,
     )
     assert forms.encode_host(forms.decode_host(HOST)) == HOST
     access = ClusterAccess(

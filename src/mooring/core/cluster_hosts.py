@@ -96,7 +96,7 @@ class TunnelEnd:
 class ClusterHost:
     """A host as the others know it. machine: tells machines apart, without being the machine's own id. joined: seconds
     since the epoch. tunnel: None: it has no WireGuard. drained: it is to take no new addresses of the cluster's
-    networks, an operator says."""
+    networks, an operator says. vxlan_port: of UDP, where its tunnels end; 0: it does not say."""
 
     id: str
     name: str
@@ -107,6 +107,7 @@ class ClusterHost:
     joined: float
     tunnel: TunnelEnd | None = None
     drained: bool = False
+    vxlan_port: int = 0
 
 
 class Verdict(Enum):
@@ -140,6 +141,7 @@ def checks(
     yield _identity(mine, others, heard)
     yield _underlay(mine, others)
     yield _mtu(mine, others)
+    yield _vxlan_port(mine, others)
     yield _clock(offset)
     yield _version(mine, others)
 
@@ -201,6 +203,18 @@ def _mtu(mine: ClusterHost, others: Sequence[ClusterHost]) -> Check:
     if differing:
         return Check("mtu", Verdict.NOTE, f"{here} here, but {', '.join(differing)}: check that it is meant")
     return Check("mtu", Verdict.OK, str(here))
+
+
+def other_ports(port: int, others: Iterable[ClusterHost]) -> list[ClusterHost]:
+    """Those whose tunnels end at another port, so that neither hears the other."""
+    return [other for other in others if other.vxlan_port not in (0, port)]
+
+
+def _vxlan_port(mine: ClusterHost, others: Sequence[ClusterHost]) -> Check:
+    if differing := [f"{other.name} {other.vxlan_port}" for other in other_ports(mine.vxlan_port, others)]:
+        text = f"{mine.vxlan_port} here, but {', '.join(differing)}: give all hosts one, or no overlay reaches this one"
+        return Check("vxlan_port", Verdict.NOTE, text)
+    return Check("vxlan_port", Verdict.OK, str(mine.vxlan_port))
 
 
 def _clock(offset: float | None) -> Check:

@@ -26,7 +26,7 @@ class ClusterV1(Stored, tag=1):
 
 
 class HostV1(Stored, tag=1):
-    """A host. tunnel_keys: none where it has no WireGuard."""
+    """A host. tunnel_keys: none where it has no WireGuard. vxlan_port: 0 where it is not said."""
 
     id: str
     name: str
@@ -40,6 +40,7 @@ class HostV1(Stored, tag=1):
     tunnel_keys: tuple[str, ...] = ()
     tunnel_port: int = 0
     drained: bool = False
+    vxlan_port: int = 0
 
 
 class MembershipV1(Stored, tag=1):
@@ -77,7 +78,7 @@ def encode_host(host: ClusterHost) -> bytes:
         link=host.underlay.link, mtu=host.underlay.mtu, version=host.version, joined=host.joined,
         tunnel_keys=host.tunnel.keys if host.tunnel is not None else (),
         tunnel_port=host.tunnel.port if host.tunnel is not None else 0,
-        drained=host.drained,
+        drained=host.drained, vxlan_port=host.vxlan_port,
     )  # fmt: skip
     return msgspec.json.encode(form)
 
@@ -89,7 +90,7 @@ def decode_host(data: bytes) -> ClusterHost:
         id=form.id, name=form.name, machine=form.machine, boot=form.boot,
         underlay=Underlay(form.address, form.link, form.mtu), version=form.version, joined=form.joined,
         tunnel=TunnelEnd(form.tunnel_keys, form.tunnel_port) if form.tunnel_keys else None,
-        drained=form.drained,
+        drained=form.drained, vxlan_port=form.vxlan_port,
     )  # fmt: skip
 
 

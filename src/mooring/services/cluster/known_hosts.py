@@ -39,6 +39,11 @@ class KnownHosts:
         """Of all of them."""
         return tuple(self._hosts)
 
+    @property
+    def hosts(self) -> tuple[ClusterHost, ...]:
+        """All of them."""
+        return tuple(self._hosts.values())
+
     def name(self, host: str) -> str:
         """What the host with the id is called; its id where nobody knows."""
         return self._hosts[host].name if host in self._hosts else host

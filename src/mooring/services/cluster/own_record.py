@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from mooring.core.cluster_hosts import ClusterAccess, ClusterHost, Membership, TunnelEnd
 from mooring.core.faults import Fault, StaleRevision, Unavailable
+from mooring.core.overlays import PORT
 from mooring.ports import Clock, ClusterSetup
 from mooring.services.cluster.host_records import HostRecords
 
@@ -24,12 +25,14 @@ TELL = 60.0
 
 @dataclass(frozen=True, slots=True)
 class HostFacts:
-    """What is true of this machine. machine: text of its own, and not its machine id; boot: of its present boot."""
+    """What is true of this machine. machine: text of its own, and not its machine id; boot: of its present boot.
+    vxlan_port: of UDP, where its tunnels end."""
 
     name: str
     machine: str
     boot: str
     version: str
+    vxlan_port: int = PORT
 
 
 class OwnRecord:
@@ -85,4 +88,5 @@ class OwnRecord:
         return ClusterHost(
             id=host, name=name, machine=facts.machine, boot=facts.boot, version=facts.version, joined=joined,
             underlay=await self._setup.underlay(underlay, access.endpoints), tunnel=self.tunnel(),
+            vxlan_port=facts.vxlan_port,
         )  # fmt: skip

@@ -54,6 +54,10 @@ class Networks:
         """Who takes part in exactly that network, in the order of ids."""
         return [each.value for each in self.members if each.value is not None and each.value.network == network.id]
 
+    def of_subnet(self, subnet: Subnet) -> list[NetworkMember]:
+        """Who takes part in a network that has the subnet as its first, in the order of ids."""
+        return [each.value for each in self.members if each.value is not None and each.value.subnet == subnet]
+
     def part(self, space: str, subnet: Subnet, host: str) -> Seen[NetworkMember]:
         """What says that the host takes part in a network with the subnet."""
         for each in self.members:

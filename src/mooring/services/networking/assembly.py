@@ -131,7 +131,7 @@ def assemble_networking(
     ports = PortAllocator(index, world.guard, lambda ident: known.domain if (known := cache.network(ident)) else 0)
     records = Records(cache, index, KeyedLocks(), clock)
     overlaps = Overlaps(cache, kernel, policy.on_host_overlap, lambda: collector.view)
-    shared = ClusterNetworks(records, ipam, world.engine)
+    shared = ClusterNetworks(records, ipam, world.engine, policy.vxlan_port)
     networks = Networks(records, drivers, ipam, ports, overlaps, shared, policy.separate_tenants, policy.serves_dns)
     subnets = OnDemandSubnets(records, drivers, ipam, overlaps)
     endpoints = Endpoints(records, drivers, ipam, ports, subnets)

@@ -15,10 +15,11 @@ import msgspec
 
 from mooring.core.address_claims import AddressClaim, HostClaim
 from mooring.core.blocks import HostBlock, SharedSubnet
-from mooring.core.cluster_hosts import Membership
-from mooring.core.cluster_networks import ClusterNetwork, HostNetwork, as_shared
+from mooring.core.cluster_hosts import Membership, other_ports
+from mooring.core.cluster_networks import ClusterNetwork, HostNetwork, NetworkMember, as_shared
 from mooring.core.faults import BadRequest, Conflict, Fault, StaleRevision, Unavailable
 from mooring.core.networks import Network, Scope
+from mooring.core.overlays import PORT
 from mooring.core.pools import Pool
 from mooring.ports import Cluster, Engine
 from mooring.services.cluster.address_plan import COMPARE, AddressPlan
@@ -34,10 +35,11 @@ class ClusterNetworks:
     """A part of the cluster's runtime, and what networks ask when they are made and removed. is_member: whether this
     host is in a cluster, reached or not."""
 
-    def __init__(self, records: Records, ipam: Ipam, engine: Engine | None) -> None:
-        """engine: knows what networks are called; None where there is none."""
+    def __init__(self, records: Records, ipam: Ipam, engine: Engine | None, vxlan_port: int = PORT) -> None:
+        """engine: knows what networks are called; None where there is none. vxlan_port: of UDP, of this host's
+        tunnels."""
         self._cache, self._clock, self._locks = records.cache, records.clock, records.locks
-        self._ipam, self._engine = ipam, engine
+        self._ipam, self._engine, self._vxlan_port = ipam, engine, vxlan_port
         self.is_member: Callable[[], bool] = lambda: False
         self._places = KeyedLocks()
         self._begun: set[str] = set()  # ids of networks that are being made
@@ -58,7 +60,10 @@ class ClusterNetworks:
         try:
             async with self._place(wanted):
                 await self._finish_others(wanted, plan)
-                await plan.networks.networks(wanted.space)  # without the cluster nothing is begun that waits for it
+                # Without the cluster nothing is begun that waits for it.
+                seen = await plan.networks.networks(wanted.space)
+                if wanted.overlay:
+                    await self._check_port(seen.of_subnet(wanted.subnet), plan)
                 await self._cache.commit(put=[HostNetwork(network=network.id, shared=wanted, leaving=True)])
                 try:
                     shared = await plan.networks.join(wanted, network.options.vni, alone=alone)
@@ -71,6 +76,18 @@ class ClusterNetworks:
                     raise
         finally:
             self._begun.discard(network.id)
+
+    async def _check_port(self, members: Sequence[NetworkMember], plan: AddressPlan) -> None:
+        """Raises Conflict where the tunnels of others that take part end at another port, Unavailable."""
+        others = {member.host for member in members} - {plan.member.host}
+        hosts = [host for host in await plan.values.hosts.hosts() if host.id in others] if others else []
+        if unlike := other_ports(self._vxlan_port, hosts):
+            raise Conflict(
+                f"tunnels of the network end at UDP port {self._vxlan_port} here, {unlike[0].vxlan_port} on host "
+                f"{unlike[0].name}: neither would hear the other",
+                holder=", ".join(f"host {host.name}" for host in unlike[:5]),
+                hint="set `vxlan_port` to the same on all hosts, and restart the daemons",
+            )
 
     def parts(self, network: Network, shared: ClusterNetwork | None = None) -> list[Record]:
         """What a network of the cluster has on record beside itself; nothing for another one. shared: as the cluster

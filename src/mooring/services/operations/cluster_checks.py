@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from mooring.core.cluster_hosts import ClusterHost, other_ports
 from mooring.core.datapath import LEAST_MTU6
 from mooring.core.faults import Fault
 from mooring.core.findings import Finding
@@ -26,6 +27,14 @@ def unread_findings(complaints: Iterable[str], now: float) -> Iterator[Finding]:
     for text in complaints:
         remedy = "bring all hosts to one version of Mooring"
         yield Finding(f"advertisement {text.split()[0]}", text, "the cluster's store", now, remedy)
+
+
+def port_findings(hosts: Iterable[ClusterHost], port: int, now: float) -> Iterator[Finding]:
+    """Hosts whose tunnels end at another port than this one's. port: of UDP, where tunnels of this one end."""
+    for host in other_ports(port, hosts):
+        text = f"host {host.name} has its tunnels at UDP port {host.vxlan_port}, this one at {port}"
+        remedy = "set `vxlan_port` to the same on all hosts, and restart the daemons"
+        yield Finding(f"vxlan_port {host.id}", f"{text}: neither hears the other", "the host's record", now, remedy)
 
 
 def mtu_findings(overlays: Iterable[tuple[Network, Overlay]], now: float) -> Iterator[Finding]:

@@ -25,7 +25,7 @@ from mooring.services.operations.attached_namespaces import AttachedNamespaces
 from mooring.services.operations.attachments import Attachments
 from mooring.services.operations.checks import unreached
 from mooring.services.operations.claim_moves import ClaimMoves
-from mooring.services.operations.cluster_checks import mtu_findings, turn_findings, unread_findings
+from mooring.services.operations.cluster_checks import mtu_findings, port_findings, turn_findings, unread_findings
 from mooring.services.operations.cluster_network_rows import ClusterNetworkRows
 from mooring.services.operations.cluster_rows import ClusterRows
 from mooring.services.operations.denials import Denials
@@ -150,7 +150,7 @@ def operations(
 def _membership(services: Services, world: World, daemon: DaemonFacts) -> ClusterMembership:
     """This host's place in a cluster."""
     policy = daemon.policy
-    here = HostFacts(daemon.host_name, tag_of(policy.host), policy.boot, daemon.version)
+    here = HostFacts(daemon.host_name, tag_of(policy.host), policy.boot, daemon.version, policy.vxlan_port)
     membership = ClusterMembership(world.cluster, world.clock, here, partial(_has, services))
     services.cluster_runtime.follow(membership)
     services.encrypted_underlay.told_by(membership)
@@ -191,4 +191,7 @@ def _further(
     )
     yield from unread_findings(services.overlay_feed.complaints(), now)
     known = ((network, overlays.of(network.id)) for network in services.cache.every(Network))
-    yield from mtu_findings(((network, overlay) for network, overlay in known if overlay is not None), now)
+    opened = [(network, overlay) for network, overlay in known if overlay is not None]
+    yield from mtu_findings(opened, now)
+    if opened and (plan := services.ipam.shared.plan) is not None:
+        yield from port_findings(plan.hosts.hosts, services.host_overlays.port, now)
