@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
+from msgspec.structs import replace
+
 from mooring.core.advertisements import Advertisement, advertisement_key
 from mooring.services.cluster.advertisement_writer import LOOK, AdvertisementWriter
 from mooring.services.cluster.shared_values import advertisement_of
@@ -136,6 +138,33 @@ async def test_who_leaves_takes_everything_along_or_nothing() -> None:
     await rig.writer.leave(remove=True)
     assert rig.there() == []
     assert rig.writer.turn() == []
+
+
+async def test_names_that_are_not_known_yet_are_those_that_are_there() -> None:
+    """Until they are known; the rest is told at once. Where there are none, what little is known is."""
+    rig = Rig()
+    told = Advertisement(
+        network="n", host=HOST, endpoint="e", mac="02:00:00:00:00:01", addresses=(), names=("db", "sql"),
+        underlay=ip_address("192.0.2.1"),
+    )  # fmt: skip
+    key = advertisement_key(HOST, "n", "e")
+    unnamed = replace(told, names=(), underlay=ip_address("192.0.2.2"))
+
+    async def seen(wanted: Advertisement | None, nameless: bool = True) -> Advertisement | None:
+        rig.writer.want(key, wanted, nameless=nameless)
+        await rig.writer.settle()
+        value = rig.servers.records.get(key)
+        return advertisement_of(key, value) if value is not None else None
+
+    assert await seen(replace(told, names=("db",))) == replace(told, names=("db",))
+    assert await seen(told, nameless=False) == told
+    for _ in range(2):
+        assert await seen(unnamed) == replace(unnamed, names=("db", "sql"))
+    assert await seen(unnamed, nameless=False) == unnamed
+    assert await seen(replace(told, names=("db",))) == replace(told, names=("db",))
+    assert await seen(replace(told, names=("\ud800",))) is None
+    assert await seen(told) == told
+    assert await seen(None) is None
 
 
 async def test_text_that_cannot_be_written_is_left_out() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from ipaddress import ip_network
+from dataclasses import replace
+from ipaddress import ip_address, ip_network
 
 import msgspec
 import pytest
@@ -12,8 +13,10 @@ import pytest
 from mooring.core.advertisements import ADVERTISEMENTS, Advertisement, EndpointNames, host_prefix
 from mooring.core.cluster_hosts import Underlay
 from mooring.core.cluster_networks import HostNetwork
+from mooring.core.containers import Container, ContainerEndpoint
 from mooring.services.cluster.shared_values import advertisement_of
 from mooring.services.containers.advertiser import Advertiser
+from mooring.services.containers.host_names import HostNames
 from tests.services.member_hosts import MemberHost, members
 from tests.services.overlay_hosts import WEB, following, neighbours, remotes, take_part, turns
 
@@ -35,6 +38,12 @@ def told(host: MemberHost) -> list[Advertisement]:
     prefix = host_prefix(membership.host) if membership is not None else ADVERTISEMENTS
     records = host.servers.records.items()
     return [advertisement_of(key, value) for key, value in records if key.startswith(prefix)]
+
+
+def host_names(host: MemberHost) -> HostNames:
+    """What the host knows of names."""
+    assert host.services.keeping is not None
+    return host.services.keeping.host_names
 
 
 def network(host: MemberHost) -> str:
@@ -227,7 +236,7 @@ class Names:
     """What an engine tells of containers, as a test wants it."""
 
     def __init__(self) -> None:
-        self.unheard = True
+        self.unheard: set[str] = set()
         self.names: dict[str, EndpointNames] = {}
         self.listener: Callable[[str], None] = lambda _: None
 
@@ -235,13 +244,17 @@ class Names:
         """See Naming."""
         self.listener = listener
 
+    def is_unheard(self, endpoint_id: str) -> bool:
+        """See Naming."""
+        return endpoint_id in self.unheard
+
     def names_of(self, endpoint_id: str) -> EndpointNames:
         """See Naming."""
         return self.names.get(endpoint_id, EndpointNames())
 
 
 async def test_names_are_told_with_the_addresses() -> None:
-    """Those that are known later, too; what was there before a start is not told without its names for a while."""
+    """Those that are known later, too."""
     (host,) = await members(1)
     names = Names()
     telling = Advertiser(host.services.records, host.services.host_overlays, names)
@@ -253,8 +266,8 @@ async def test_names_are_told_with_the_addresses() -> None:
         membership, cluster = host.membership.entered()
         await telling.entered(cluster, membership)
         await some_time()
-        assert told(host) == []
-        names.unheard, names.names[ident] = False, EndpointNames(("db",), "k1")
+        assert [each.names for each in told(host)] == [()]
+        names.names[ident] = EndpointNames(("db",), "k1")
         names.listener(ident)
         await telling.turn()
         await some_time()
@@ -265,6 +278,51 @@ async def test_names_are_told_with_the_addresses() -> None:
         await some_time()
         assert [(each.names, each.healthy) for each in told(host)] == [(("db", "sql"), False)]
         running.cancel()
+
+
+async def test_a_silent_engine_takes_no_names_away(hosts: list[MemberHost]) -> None:
+    """After a start nobody knows for a while what containers are called: what was told of them stays, however long the
+    engine takes, but not where they are; and what it says then is told."""
+    first, _ = hosts
+    await first.endpoint(network(first), "c1")
+    (endpoint,) = first.services.endpoint_index.of_network(network(first))
+    place = ContainerEndpoint(network(first), "a", endpoint=endpoint.id, aliases=("sql",))
+    container = Container("k1".ljust(64, "0"), "db", True, 0.0, endpoints=(place,))
+    host_names(first).note(container)
+    await turns(*hosts)
+    before = told(first)[1]
+    assert {"db", "sql"} < set(before.names)
+    await first.restart()
+    host_names(first).note_loaded()
+    async with following(first):
+        await turns(first, times=15)
+        assert told(first)[1] == before
+        first.setup.links["eth0"] = Underlay("10.0.9.1", "eth0", 1500)
+        await turns(first, times=25)
+        assert told(first)[1] == msgspec.structs.replace(before, underlay=ip_address("10.0.9.1"))
+        host_names(first).note(replace(container, name="pg"))
+        await turns(first)
+        assert "pg" in told(first)[1].names
+        assert "db" not in told(first)[1].names
+
+
+async def test_a_container_of_which_the_engine_does_not_tell_loses_its_names(hosts: list[MemberHost]) -> None:
+    """Once that has told of all others, and some time has gone by: it is not there any more."""
+    first, _ = hosts
+    await first.endpoint(network(first), "c1")
+    (endpoint,) = first.services.endpoint_index.of_network(network(first))
+    place = ContainerEndpoint(network(first), "a", endpoint=endpoint.id, aliases=("sql",))
+    host_names(first).note(Container("k1".ljust(64, "0"), "db", True, 0.0, endpoints=(place,)))
+    await turns(*hosts)
+    await first.restart()
+    host_names(first).note_loaded()
+    async with following(first):
+        host_names(first).note_listed(0.0)
+        await turns(first)
+        assert told(first)[1].names
+        host_names(first).note_listed(1000.0)
+        await turns(first)
+        assert told(first)[1].names == ()
 
 
 async def test_a_store_that_is_restored_cuts_nobody_off(hosts: list[MemberHost]) -> None:

@@ -59,7 +59,7 @@ def test_an_underlay_that_is_too_small_is_told(mtu: int, ipv6: bool, underlay: i
 
 
 def test_a_host_whose_tunnels_have_another_port_is_told() -> None:
-    """Who changes the port after its networks were made hears nothing of the others; a host that does not say is none."""
+    """Who changes it after its networks were made hears nothing of the others; a host that does not say is none."""
     hosts = [
         ClusterHost(
             id=name, name=name, machine=name, boot="b", underlay=Underlay("10.0.0.1", "eth0", 1500), version="1",

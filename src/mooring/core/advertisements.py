@@ -36,6 +36,12 @@ class Advertisement(msgspec.Struct, frozen=True, kw_only=True):
     services: tuple[Service, ...] = ()
     healthy: bool = True
 
+    def named_as(self, other: Advertisement) -> Advertisement:
+        """This one, with all that the other says of names."""
+        return msgspec.structs.replace(
+            self, container=other.container, names=other.names, services=other.services, healthy=other.healthy
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class EndpointNames:

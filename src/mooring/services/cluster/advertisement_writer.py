@@ -2,7 +2,8 @@
 
 Rules: who wants something waits for nothing; what could not be written is written later; only this host writes below
 its own prefix, so what is there otherwise, from an earlier daemon or a write that came late, is put right by a look.
-After an unknown outcome the key is read before it is written again.
+After an unknown outcome the key is read before it is written again. Names that are not known yet are those that are
+there.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
+from contextlib import suppress
 
 from mooring.core.advertisements import Advertisement, host_prefix
 from mooring.core.faults import BadRequest, Fault, StaleRevision, Unavailable
 from mooring.ports import Clock, Cluster, Entry
-from mooring.services.cluster.shared_values import advertised
+from mooring.services.cluster.shared_values import advertised, advertisement_of
 from mooring.services.records.pacing import Pace
 
 log = logging.getLogger(__name__)
@@ -33,6 +35,7 @@ class AdvertisementWriter:
         self._cluster: Cluster | None = None
         self._prefix = ""
         self._wanted: dict[str, bytes] = {}
+        self._nameless: dict[str, Advertisement] = {}  # of these the ones whose names are not known yet
         self._written: dict[str, Entry] = {}  # as far as is known
         self._unsure: set[str] = set()  # keys of which it is not known
         self._stale: dict[str, None] = {}  # keys that may not be as they are wanted, the oldest first
@@ -41,16 +44,21 @@ class AdvertisementWriter:
         self._woken = asyncio.Event()
         self._turn = asyncio.Lock()
 
-    def want(self, key: str, advertisement: Advertisement | None) -> None:
-        """This is to be under the key, or nothing. What cannot be written is left out."""
+    def want(self, key: str, advertisement: Advertisement | None, nameless: bool = False) -> None:
+        """This is to be under the key, or nothing. What cannot be written is left out. nameless: what is said of names
+        counts only where the key does not have them already."""
         value = None
         if advertisement is not None:
             try:
                 _, value = advertised(advertisement)
             except BadRequest as fault:
                 log.warning("an endpoint is not advertised: %s", fault)
-        if value == self._wanted.get(key):
+        unnamed = advertisement if nameless and value is not None else None
+        if (value, unnamed) == (self._wanted.get(key), self._nameless.get(key)):
             return
+        self._nameless.pop(key, None)
+        if unnamed is not None:
+            self._nameless[key] = unnamed
         if value is None:
             del self._wanted[key]
         else:
@@ -123,7 +131,16 @@ class AdvertisementWriter:
 
     def _is_right(self, key: str) -> bool:
         known = self._written.get(key)
-        return key not in self._unsure and (known.value if known is not None else None) == self._wanted.get(key)
+        return key not in self._unsure and (known.value if known is not None else None) == self._value(key)
+
+    def _value(self, key: str) -> bytes | None:
+        """What is to be under the key, as it is known to be now."""
+        told, known = self._nameless.get(key), self._written.get(key)
+        if told is not None and known is not None:
+            with suppress(Fault):  # of a newer version
+                there = advertisement_of(key, known.value)
+                return advertised(told.named_as(there))[1] if there.names else self._wanted.get(key)
+        return self._wanted.get(key)
 
     async def _write(self, cluster: Cluster, keys: Iterable[str]) -> None:
         """These are as they are wanted, unless somebody else has written them meanwhile. Raises Unavailable."""
@@ -142,7 +159,7 @@ class AdvertisementWriter:
             self._stale.pop(key, None)  # what is wanted from now on is another thing
             if self._is_right(key):
                 return None
-            wanted, known = self._wanted.get(key), self._written.get(key)
+            wanted, known = self._value(key), self._written.get(key)
             self._unsure.add(key)
             if wanted is not None:
                 revision = await cluster.put(key, wanted, known.revision if known is not None else 0)

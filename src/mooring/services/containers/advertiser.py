@@ -3,7 +3,7 @@ and its own addresses in overlays.
 
 Rules: what is told follows from the records, from what the engine calls containers, and from where this host is
 reached; nobody who makes or removes something waits for it. Nothing is told, and nothing that was told is taken back,
-before it is known where this host is reached and, for a while after a start, what its containers are called.
+before it is known where this host is reached; and no names, after a start, before the engine has been heard.
 """
 
 from __future__ import annotations
@@ -23,20 +23,16 @@ from mooring.services.networking.host_overlays import HostOverlays
 from mooring.services.records.endpoint_index import Records
 from mooring.services.records.record_cache import Record
 
-# Seconds for which the engine may take to say what containers are called.
-PATIENCE = 10.0
-
 
 class Naming(Protocol):
     """Who knows what endpoints are called: HostNames."""
 
-    @property
-    def unheard(self) -> bool:
-        """Whether what was there before the start may have names that are not known yet."""
+    def is_unheard(self, endpoint_id: str) -> bool:
+        """Whether the endpoint was there before the start, and may have names that are not known yet."""
         ...
 
     def listen(self, listener: Callable[[str], None]) -> None:
-        """Call it with the id of each endpoint of which names_of says something else from now on."""
+        """Call it with the id of each endpoint of which these say something else from now on."""
         ...
 
     def names_of(self, endpoint_id: str) -> EndpointNames:
@@ -49,7 +45,7 @@ class Advertiser:
     cache is loaded. complaint: what keeps the others from being told, "" for nothing."""
 
     def __init__(self, records: Records, overlays: HostOverlays, naming: Naming | None = None) -> None:
-        self._cache, self._index, self._clock = records.cache, records.endpoint_index, records.clock
+        self._cache, self._index = records.cache, records.endpoint_index
         self._overlays, self._naming = overlays, naming
         self._writer = AdvertisementWriter(records.clock)
         self._parts: dict[str, HostNetwork] = {}  # by the network's id here
@@ -57,7 +53,6 @@ class Advertiser:
         self._networks: dict[str, str] = {}  # of each endpoint that is attached in one of them
         self._cluster: Cluster | None = None
         self._host = ""
-        self._since = 0.0
         self._writing = False
         self._cache.listen(self._follow)
         overlays.listen(self._tell_all)
@@ -66,8 +61,7 @@ class Advertiser:
 
     async def entered(self, cluster: Cluster, membership: Membership) -> None:
         """See Part."""
-        self._cluster, self._host = cluster, membership.host
-        self._since, self._writing = self._clock.boot(), False
+        self._cluster, self._host, self._writing = cluster, membership.host, False
         self._tell_all()
         self._begin()
 
@@ -94,10 +88,8 @@ class Advertiser:
         await self._writer.settle()
 
     def _begin(self) -> None:
-        """What is known is enough to tell it."""
+        """It is told from now on, if it is known where this host is reached."""
         if self._cluster is None or self._writing or self._overlays.underlay is None:
-            return
-        if self._naming is not None and self._naming.unheard and self._clock.boot() - self._since < PATIENCE:
             return
         self._writing = True
         self._writer.enter(self._cluster, self._host)
@@ -144,7 +136,7 @@ class Advertiser:
             self._writer.want(before, None)
         if told is not None:
             self._keys[place] = key
-            self._writer.want(key, told)
+            self._writer.want(key, told, nameless=self._naming is not None and self._naming.is_unheard(endpoint))
 
     def _named(self, endpoint_id: str) -> None:
         network = self._networks.get(endpoint_id, "")

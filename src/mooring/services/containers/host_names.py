@@ -109,14 +109,17 @@ class HostNames:
         if now - self._listed < PATIENCE:
             return
         self.remote.note_scanned()
-        if self._unheard:
-            self._unheard.clear()
-            self._count()
+        for endpoint_id in list(self._unheard):
+            self._hear(endpoint_id)
 
     @property
     def unheard(self) -> bool:
         """Whether somebody on this host may have names that are not known, see note_loaded."""
         return bool(self._unheard)
+
+    def is_unheard(self, endpoint_id: str) -> bool:
+        """Whether that may have names that are not known."""
+        return endpoint_id in self._unheard
 
     def unasked(self) -> list[str]:
         """Full ids of containers whose aliases are not known; nobody is told twice."""
@@ -219,7 +222,7 @@ class HostNames:
     # -- what other hosts are told ---------------------------------------------------------------------------------
 
     def listen(self, listener: Callable[[str], None]) -> None:
-        """Call it with the id of each endpoint of which names_of says something else from now on."""
+        """Call it with the id of each endpoint of which names_of or is_unheard say something else from now on."""
         self._listeners.append(listener)
 
     def names_of(self, endpoint_id: str) -> EndpointNames:
@@ -265,6 +268,7 @@ class HostNames:
         if endpoint_id in self._unheard:
             self._unheard.discard(endpoint_id)
             self._count()
+            self._tell(endpoint_id)
 
     def _follow_network(self, before: Record | None, after: Record | None) -> None:
         self._askers.follow(before, after)
