@@ -9,11 +9,12 @@ import pytest
 from mooring.core.blocks import HostBlock, SharedSubnet
 from mooring.core.cluster_networks import HostNetwork
 from mooring.core.containers import EngineNetwork, EngineSubnet
-from mooring.core.faults import BadRequest, Conflict, Unavailable
+from mooring.core.faults import BadRequest, Conflict, StaleRevision, Unavailable
 from mooring.core.networks import Network
 from mooring.core.plumbing import Inside
 from mooring.core.pools import Pool
 from mooring.core.requests import NetworkRequest, PoolRequest, SegmentRequest
+from mooring.ports import Transaction
 from mooring.testing.memory_cluster import Step, let_others_run
 from mooring.testing.memory_store import MemoryStore, When
 from tests.services.member_hosts import MemberHost, members
@@ -136,6 +137,26 @@ async def test_without_the_cluster_it_is_removed_at_once_and_made_not_at_all() -
     await host.turn()
     assert (shared(host), kept(host)) == ({}, [])
     await make(host, "local", mode="bridge")
+
+
+async def test_a_removal_outlasts_who_writes_the_hosts_part_meanwhile() -> None:
+    """Docker takes the network for gone even if it is refused, and never asks again."""
+    (host,) = await members(1)
+    ident = await make(host, "app", mode="vxlan")
+    await host.turn()
+    others = 2
+
+    def write_first(transaction: Transaction) -> None:
+        nonlocal others
+        if f"network/{ident}" in transaction.delete and others:
+            others -= 1
+            raise StaleRevision(f"cluster-network/{ident}")
+
+    host.store.on_commit = write_first
+    await remove(host, ident)
+    await host.turn()
+    assert others == 0
+    assert (shared(host), kept(host)) == ({}, [])
 
 
 async def test_a_host_in_no_cluster_makes_none() -> None:

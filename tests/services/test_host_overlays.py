@@ -15,6 +15,7 @@ from mooring.core.faults import Unavailable
 from mooring.core.leases import Lease
 from mooring.core.overlays import PORT
 from mooring.core.plumbing import Bridge, Flood, LinkAddress, Member, Vxlan
+from mooring.core.pools import Pool
 from mooring.core.wireguard import OVERHEAD, encrypted_port, inner_address
 from tests.services.member_hosts import MemberHost, members
 from tests.services.overlay_hosts import WEB, following, remotes, take_part, tunnels, turns
@@ -140,6 +141,19 @@ async def test_an_address_that_was_lost_is_another_soon(hosts: list[MemberHost])
     assert len(own(host)) == 1
     leased = {str(lease.address) for lease in cache.every(Lease)}
     assert set(own(host)) <= leased
+
+
+async def test_of_a_subnet_that_docker_gave_back_no_address_is_wanted(hosts: list[MemberHost]) -> None:
+    """Its network is about to be removed: nobody writes this host's part then, and nothing is told."""
+    host = hosts[0]
+    await take_part(host, "a")
+    await turns(host)
+    part = next(host.services.cache.every(HostNetwork))
+    for pool in list(host.services.cache.every(Pool)):
+        await host.services.ipam.release_pool(pool.id)
+    await turns(host, times=12)
+    assert next(host.services.cache.every(HostNetwork)) == part
+    assert host.runtime.faults == ()
 
 
 async def test_a_network_that_is_left_is_no_overlay(hosts: list[MemberHost]) -> None:

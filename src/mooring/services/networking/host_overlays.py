@@ -169,6 +169,8 @@ class HostOverlays:
         network = self._cache.network(part.network)
         if part.leaving or not part.shared.vni or network is None or self._membership is None:
             return
+        if any(segment.pool and self._cache.pool(segment.pool) is None for segment in network.segments):
+            return  # Docker gives back the subnets first, and then the network: this is about to go
         own = tuple(each for each in part.own if self._is_own(network, each))
         wanted = [
             segment for segment in _spoken_in(network) if segment.subnet.version not in {each.version for each in own}

@@ -17,7 +17,8 @@ import msgspec
 
 from mooring.core.dns_places import check_dns
 from mooring.core.domains import check_options, free_number
-from mooring.core.faults import BadRequest, Conflict, Fault, NotFound, Unavailable
+from mooring.core.endpoints import Endpoint
+from mooring.core.faults import BadRequest, Conflict, Fault, NotFound, StaleRevision, Unavailable
 from mooring.core.leases import Lease
 from mooring.core.networks import OUR_IPAM, Network, NetworkOptions, Origin, Pending, Scope, Segment
 from mooring.core.pools import Pool
@@ -25,6 +26,7 @@ from mooring.core.requests import NetworkRequest, PoolRequest, SegmentRequest
 from mooring.ports import Driver, IpamDriver
 from mooring.services.drivers.registry import Drivers
 from mooring.services.ipam.allocator import Ipam
+from mooring.services.ipam.pools import ATTEMPTS, contended
 from mooring.services.networking.cluster_networks import ClusterNetworks
 from mooring.services.networking.handoff_networks import confirmed, named
 from mooring.services.networking.network_checks import (
@@ -271,10 +273,7 @@ class Networks:
         last = network.origin is Origin.LIBRARY
         if last:
             await self._release(pools)
-        put, gone = self._ipam.kept_networks.left(pools, network)
-        put += self.cluster_networks.leaving(network)
-        await self._cache.commit(put=put, delete=[*endpoints, network, *gone])
-        self._ipam.kept_networks.tell(put)
+        await self._forget(network, pools, endpoints)
         for endpoint in endpoints:
             await self._port_allocator.release(endpoint.published)
         if not last:
@@ -282,6 +281,20 @@ class Networks:
         await self.cluster_networks.forgo()
         if driver is not None and not driver.remembers:
             await driver.delete_network(network, endpoints)
+
+    async def _forget(self, network: Network, pools: list[Pool], endpoints: Sequence[Endpoint]) -> None:
+        """It is on record no more. A turn may write the host's part in the cluster meanwhile, and Docker, which takes
+        the network for gone whatever it is told, does not ask again."""
+        for _ in range(ATTEMPTS):
+            put, gone = self._ipam.kept_networks.left(pools, network)
+            put += self.cluster_networks.leaving(network)
+            try:
+                await self._cache.commit(put=put, delete=[*endpoints, network, *gone])
+            except StaleRevision:
+                continue
+            self._ipam.kept_networks.tell(put)
+            return
+        raise contended(f"network {network.id[:12]}")
 
     async def _release(self, pools: list[Pool]) -> None:
         for pool in pools:
