@@ -68,7 +68,7 @@ class Daemon:
         with self.log.open("ab") as log:
             self._process = self.namespace.start(self.command, log, self.environment)
 
-    def wait_ready(self, timeout: float = 20.0) -> None:
+    def wait_ready(self, timeout: float = 60.0) -> None:
         """It serves: the store is read, calls are answered. Raises LabError with the log when it ends instead."""
 
         def ready() -> bool:
@@ -94,7 +94,7 @@ class Daemon:
         if self._process is not None:
             self._process.kill(signal.SIGKILL)
 
-    def mooring(self, *argv: str, check: bool = True, timeout: float = 20.0) -> Result:
+    def mooring(self, *argv: str, check: bool = True, timeout: float = 60.0) -> Result:
         """The mooring command, as an operator gives it."""
         environment = {"MOORING_RUN_DIR": str(self._run_dir), "PYTHONPATH": str(SOURCE)}
         return run([sys.executable, "-m", "mooring", *argv], check=check, timeout=timeout, environment=environment)
@@ -103,7 +103,7 @@ class Daemon:
         """What a mooring command prints with --format json."""
         return json.loads(self.mooring(*argv, "--format", "json").output)
 
-    def api(self, path: str, timeout: float = 10.0) -> Any:
+    def api(self, path: str, timeout: float = 20.0) -> Any:
         """The document at the path of the API, as `/v1/leases`."""
         connection = SocketConnection(str(self.api_socket), timeout)
         try:

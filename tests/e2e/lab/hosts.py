@@ -135,7 +135,7 @@ class Host:
         """The path of the host's own network namespace."""
         return self.namespace.network
 
-    def docker(self, *argv: str, check: bool = True, timeout: float = 60.0) -> Result:
+    def docker(self, *argv: str, check: bool = True, timeout: float = 90.0) -> Result:
         """The docker command against this host's engine."""
         return self.engine.docker(*argv, check=check, timeout=timeout)
 
@@ -174,7 +174,7 @@ class Host:
             raise LabError(f"container {container} does not run")
         return f"/proc/{self.namespace.pid}/root/proc/{inside}/ns/net"
 
-    def in_container(self, container: str, *argv: str, check: bool = True, timeout: float = 30.0) -> Result:
+    def in_container(self, container: str, *argv: str, check: bool = True, timeout: float = 60.0) -> Result:
         """Run one of the machine's commands in the container's network namespace, which is quicker than an exec."""
         path = self.container_network(container)
         return run(["nsenter", f"--net={path}", "--", *argv], check=check, timeout=timeout)
@@ -184,7 +184,7 @@ class Host:
         found = self.engine.inspect(container)["NetworkSettings"]["Networks"][network]
         return str(found["IPAddress"]), str(found["GlobalIPv6Address"])
 
-    def wait_state(self, container: str, running: bool, timeout: float = 20.0) -> None:
+    def wait_state(self, container: str, running: bool, timeout: float = 40.0) -> None:
         """The container runs, or does not."""
         eventually(
             lambda: bool(self.engine.inspect(container)["State"]["Running"]) is running,

@@ -60,7 +60,7 @@ class Result:
         return self.status == 0
 
 
-def eventually(question: Callable[[], T], what: str, timeout: float = 10.0, step: float = 0.02) -> T:
+def eventually(question: Callable[[], T], what: str, timeout: float = 20.0, step: float = 0.02) -> T:
     """Ask until the answer is true, and return it. Raises LabError that names `what` after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while not (answer := question()):
@@ -117,7 +117,7 @@ class Process:
         """It has not ended."""
         return self._popen.poll() is None
 
-    def kill(self, number: signal.Signals = signal.SIGKILL, timeout: float = 15.0) -> int:
+    def kill(self, number: signal.Signals = signal.SIGKILL, timeout: float = 40.0) -> int:
         """Send the signal, wait for the end, return the status. Raises LabError when it does not end in time."""
         if self.running and self.pid:
             with contextlib.suppress(ProcessLookupError):
@@ -165,7 +165,7 @@ class Namespace:
         which = ["--net"] if network_only else ["--net", "--mount", "--pid"]
         return ["nsenter", "--target", str(self.pid), *which, "--", *argv]
 
-    def run(self, *argv: str, timeout: float = 30.0, check: bool = True, stdin: str = "") -> Result:
+    def run(self, *argv: str, timeout: float = 60.0, check: bool = True, stdin: str = "") -> Result:
         """Run it inside to its end. Raises LabError when it fails, unless check is False."""
         return run(self.enter(argv), timeout=timeout, check=check, stdin=stdin)
 
@@ -213,7 +213,7 @@ def clean_environment() -> dict[str, str]:
 def run(
     argv: Sequence[str],
     *,
-    timeout: float = 30.0,
+    timeout: float = 60.0,
     check: bool = True,
     stdin: str = "",
     environment: dict[str, str] | None = None,
