@@ -219,6 +219,50 @@ async def test_who_comes_while_the_last_one_leaves_is_in_it_or_in_the_next() -> 
     raise AssertionError("leaving has too many steps")
 
 
+async def test_what_the_next_network_has_is_not_taken_by_who_ends_the_one_before() -> None:
+    """At each step of the one that ends it, another ends it first, makes the next, and has a block and a claim."""
+    there = ("block/default/0a1e0000p24/1", "addr/default/0a1e0000p24/0a1e0005", "key/default/0a1e0000p24/k")
+    for stop in range(1, 60):
+        servers, (one, two) = cluster()
+        network = await one.join()
+
+        async def next_one(servers: MemoryCluster = servers, two: Host = two) -> None:
+            servers.pause = let_others_run
+            await two.join()
+            for key in there:
+                await servers.client("x").put(key, b"{}", 0)
+
+        steps, _ = at_step(servers, stop, next_one, lambda step: step.client == "A")
+        await one.networks.leave(network)
+        if len(steps) < stop:
+            return
+        assert set(there) <= servers.records.keys(), stop
+    raise AssertionError("leaving has too many steps")
+
+
+async def test_what_is_written_while_a_network_ends_does_not_stay() -> None:
+    """Late, by a host that had given up the write: at each step before the record goes."""
+    for stop in range(1, 60):
+        servers, (one, _) = cluster()
+        network = await one.join()
+        late: list[bool] = []
+
+        async def write(servers: MemoryCluster = servers, late: list[bool] = late) -> None:
+            servers.pause = let_others_run
+            late.append("net/default/0a1e0000p24" in servers.records)
+            await servers.client("x").put("block/default/0a1e0000p24/1", b"{}", 0)
+
+        at_step(servers, stop, write, lambda step: (step.client, step.when) == ("A", When.BEFORE))
+        await one.networks.leave(network)
+        if not late:
+            return
+        if servers.records:
+            await swept(one)
+            await swept(one)
+        assert servers.records == {}, stop
+    raise AssertionError("leaving has too many steps")
+
+
 async def test_who_leaves_while_another_comes_leaves_it_whole() -> None:
     """The other way round."""
     for stop in range(1, 60):

@@ -82,6 +82,8 @@ def member_key(space: str, subnet: Subnet, host: str) -> str:
     return f"{network_key(space, subnet)}/{quote(host, safe='')}"
 
 
+PARTS = ("block/", "want/", "addr/", "key/")
+"""What the keys of everything that hosts keep of subnets begin with."""
 VNIS = "vni/"
 """What the keys of all VNIs begin with."""
 

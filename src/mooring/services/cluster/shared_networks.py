@@ -3,7 +3,8 @@
 Rules: each step is a write of one key, and whoever finds a step half done goes on with it. The record comes before the
 VNI, so that a VNI whose network is not there is nobody's; a host says that it takes part, and then looks whether the
 network is still the same; who leaves says that it ends, and then looks whether somebody has come: either sees the
-other. Nothing of a network is removed before it is closed, and then nobody brings it back.
+other. Nothing of a network is removed before it is closed, and then nobody brings it back; nor what was not seen while
+its record was there, as that may be the next one's.
 """
 
 from __future__ import annotations
@@ -20,10 +21,13 @@ from mooring.core.faults import Conflict, Exhausted, StaleRevision
 from mooring.core.networks import Subnet, overlap
 from mooring.ports import Clock
 from mooring.services.cluster.host_blocks import SIGHTINGS
+from mooring.services.cluster.late_writes import LateWrites
 from mooring.services.cluster.shared_values import ATTEMPTS, Member, Networks, Seen, SharedValues, contended
 
 # How many VNIs are tried, from one that is drawn.
 VNIS = 256
+# What hosts keep of a subnet.
+PARTS = (keys.block_prefix, keys.want_prefix, keys.address_prefix, keys.identity_prefix)
 
 
 class SharedNetworks:
@@ -34,6 +38,7 @@ class SharedNetworks:
         """sightings: seconds for which a network has to be seen without a host before it is ended."""
         self._values, self._member, self._clock, self._sightings = values, member, clock, sightings
         self._empty: dict[str, float] = {}  # ids of networks without a host, and since when
+        self._late = LateWrites(values, clock, sightings)
 
     async def networks(self, space: str = "") -> Networks:
         """The networks of the address space ("" for any) and who takes part in them."""
@@ -216,8 +221,9 @@ class SharedNetworks:
                 elif not known.value.closed:
                     await self._close(seen, known.value, known.revision)
                 else:
-                    await self._remove(known.value)
+                    await self._remove(known.value, known.revision)
                     await self._values.delete(known.value, known.revision)
+                    self._late.expect()
         raise contended(f"network {network.subnet} of the cluster")
 
     async def _close(self, seen: Networks, network: ClusterNetwork, revision: int) -> None:
@@ -225,18 +231,31 @@ class SharedNetworks:
         came = bool(seen.of(network))
         await self._values.put(msgspec.structs.replace(network, ending=not came, closed=not came), revision)
 
-    async def _remove(self, network: ClusterNetwork) -> None:
-        """Nothing is left of the network, which is closed, but its record."""
-        for subnet in network.subnets:
-            for prefix in (keys.block_prefix, keys.want_prefix, keys.address_prefix, keys.identity_prefix):
-                await self._values.clear(prefix(network.space, subnet))
-        for holder, revision in await self._values.vnis():
+    async def _remove(self, network: ClusterNetwork, revision: int) -> None:
+        """Nothing is left of the network, which is closed, but its record, which has the revision. Raises
+        StaleRevision where that has not: somebody else has ended it, and what is there may be the next one's."""
+        for _ in range(ATTEMPTS):
+            found = [
+                entry
+                for subnet in network.subnets
+                for prefix in PARTS
+                for entry in await self._values.under(prefix(network.space, subnet))
+            ]
+            if not found:
+                break
+            if (await self._values.network(network.space, network.subnet)).revision != revision:
+                raise StaleRevision(keys.network_key(network.space, network.subnet))
+            await self._values.drop(found)
+        else:
+            raise contended(f"network {network.subnet} of the cluster, which has ended,")
+        for holder, at in await self._values.vnis():
             if holder.network == network.id:
                 with suppress(StaleRevision):
-                    await self._values.delete(holder, revision)
+                    await self._values.delete(holder, at)
 
     async def sweep(self) -> None:
-        """What others began to end is ended, and so are networks that have been without a host for a while."""
+        """What others began to end is ended, and so are networks that have been without a host for a while. What came
+        after a network had ended goes."""
         seen, now = await self._values.networks(), self._clock.boot()
         found = [each.value for each in seen.networks if each.value is not None]
         empty = [network for network in found if not seen.of(network)]
@@ -244,6 +263,7 @@ class SharedNetworks:
         for network in found:
             if network.ending or now - self._empty.get(network.id, now) >= self._sightings:
                 await self._end(network)
+        await self._late.sweep()
 
     async def forget(self, host: str) -> None:
         """The host, which is gone for good, takes part in nothing, and advertises nothing."""

@@ -5,7 +5,7 @@ Rules: a write is one compare-and-swap, and never repeated after an unknown outc
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
@@ -17,7 +17,7 @@ from mooring.core.blocks import Block, Division
 from mooring.core.cluster_networks import ClusterNetwork, NetworkMember, VniHolder
 from mooring.core.faults import StaleRevision, Unavailable
 from mooring.core.networks import Address, Subnet
-from mooring.ports import Cluster
+from mooring.ports import Cluster, Entry
 from mooring.services.cluster.host_records import HostRecords
 from mooring.wire import cluster_forms as forms
 
@@ -158,13 +158,21 @@ class SharedValues:
         """Which network has each VNI."""
         return await self._scan(keys.VNIS, VniHolder)
 
-    async def clear(self, prefix: str) -> None:
-        """No key is under the prefix but what is written meanwhile."""
+    async def under(self, prefix: str) -> Sequence[Entry]:
+        """Everything under the prefix, whatever it says."""
         if self._sure is not None:
             await self._sure()
-        for entry in (await self._cluster.scan(prefix))[0]:
+        return (await self._cluster.scan(prefix))[0]
+
+    async def drop(self, entries: Iterable[Entry]) -> None:
+        """They are gone, but for those that were written meanwhile."""
+        for entry in entries:
             with suppress(StaleRevision):
                 await self._cluster.delete(entry.key, entry.revision)
+
+    async def clear(self, prefix: str) -> None:
+        """No key is under the prefix but what is written meanwhile."""
+        await self.drop(await self.under(prefix))
 
     async def put(self, value: Value, expect: int, ttl: float | None = None) -> int:
         """Write it where its key has the revision; the new one. Raises StaleRevision. ttl: as the port has it."""

@@ -1,0 +1,55 @@
+"""What was written of a network after that had ended: a host gave the write up, and it happened all the same.
+
+Rules: nobody is asked whose it is, since without the network it is nobody's; it goes when it was seen twice and has not
+been written between, so that nothing goes of a network that is being made.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from mooring.core import cluster_keys as keys
+from mooring.core.networks import Subnet
+from mooring.ports import Clock, Entry
+from mooring.services.cluster.shared_values import SharedValues
+
+# Seconds between two looks, and for how long after the end of a network there is one in each sweep.
+LOOK = 300.0
+EXPECTED = 120.0
+
+
+class LateWrites:
+    """`sweep` from time to time. Every method may raise Unavailable."""
+
+    def __init__(self, values: SharedValues, clock: Clock, sightings: float) -> None:
+        """sightings: seconds between two sightings, at least."""
+        self._values, self._clock, self._sightings = values, clock, sightings
+        self._seen: dict[tuple[str, int], float] = {}  # key and revision, and since when
+        self._next = self._until = float("-inf")
+
+    def expect(self) -> None:
+        """A network has just ended here: what its hosts had given up may come now."""
+        self._until = self._clock.boot() + EXPECTED
+
+    async def sweep(self) -> None:
+        """What has been of no network for a while is gone."""
+        now = self._clock.boot()
+        if now < self._next and now >= self._until and not self._seen:
+            return
+        found = [entry for kind in keys.PARTS for entry in await self._values.under(kind)]
+        networks = [each.value for each in (await self._values.networks()).networks]
+        there: set[tuple[str, Subnet] | None] = {
+            (network.space, subnet) for network in networks if network is not None for subnet in network.subnets
+        }
+        there.add(None)
+        stray = [entry for entry in found if _place(entry) not in there]
+        self._seen = {(e.key, e.revision): self._seen.get((e.key, e.revision), now) for e in stray}
+        await self._values.drop(e for e in stray if now - self._seen[e.key, e.revision] >= self._sightings)
+        self._next = now + LOOK
+
+
+def _place(entry: Entry) -> tuple[str, Subnet] | None:
+    """Address space and subnet; None for what a newer Mooring has written."""
+    with suppress(ValueError):
+        return keys.placed(entry.key)[:2]
+    return None

@@ -1,0 +1,90 @@
+"""What came after the end of its network goes, and nothing else does."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+from mooring.core.cluster_networks import ClusterNetwork
+from mooring.services.cluster.late_writes import EXPECTED, LOOK, LateWrites
+from mooring.services.cluster.shared_values import SharedValues
+from mooring.testing.clocks import ManualClock
+from mooring.testing.memory_cluster import MemoryCluster, Step, let_others_run
+from mooring.testing.memory_store import When
+
+STRAY = ("block/default/0a1e0000p24/1", "want/red/0a1e0000p24/0a1e0005", "addr/default/0a1e0000p24/0a1e0005",
+         "key/default/0a1e0000p24/k")  # fmt: skip
+
+
+async def written(servers: MemoryCluster, *keys: str) -> None:
+    """Somebody has written there."""
+    for key in keys:
+        entry = await servers.client("x").get(key)
+        await servers.client("x").put(key, b"{}", entry.revision if entry is not None else 0)
+
+
+def host(servers: MemoryCluster) -> tuple[SharedValues, LateWrites]:
+    """One that sweeps."""
+    values = SharedValues(servers.client("A"))
+    return values, LateWrites(values, servers.clock, 30.0)
+
+
+async def test_what_is_of_no_network_for_a_while_goes() -> None:
+    """Whatever it says. What is of a network stays, of each of its subnets, and what nobody can read."""
+    servers = MemoryCluster(ManualClock())
+    values, late = host(servers)
+    network = ClusterNetwork(id="n", space="default", subnets=(ip_network("10.31.0.0/24"), ip_network("fd31::/64")))
+    await values.put(network, 0)
+    kept = ("block/default/0a1f0000p24/1", f"addr/default/fd31{'0' * 28}p64/fd31", "block/of a newer Mooring")
+    await written(servers, *STRAY, *kept)
+    await late.sweep()
+    servers.clock.advance(29.0)
+    await late.sweep()
+    assert servers.records.keys() >= {*STRAY, *kept}
+    servers.clock.advance(1.0)
+    await late.sweep()
+    assert servers.records.keys() == {"net/default/0a1f0000p24", *kept}
+
+
+async def test_what_is_written_between_two_sightings_or_gets_a_network_stays() -> None:
+    """Also where the network comes while it is looked."""
+    servers = MemoryCluster(ManualClock())
+    _, late = host(servers)
+    await written(servers, *STRAY)
+    await late.sweep()
+    servers.clock.advance(30.0)
+    await written(servers, STRAY[0])
+
+    async def makes(step: Step) -> None:
+        if (step.method, step.key, step.when) == ("scan", "key/", When.AFTER):
+            servers.pause = let_others_run
+            network = ClusterNetwork(id="n", space="red", subnets=(ip_network("10.30.0.0/24"),))
+            await SharedValues(servers.client("B")).put(network, 0)
+
+    servers.pause = makes
+    await late.sweep()
+    assert servers.records.keys() == {*STRAY[:2], "net/red/0a1e0000p24"}
+
+
+async def test_it_is_looked_for_now_and_then_and_often_after_an_end() -> None:
+    """Each look reads what all hosts keep."""
+    servers = MemoryCluster(ManualClock())
+    _, late = host(servers)
+    scans: list[str] = []
+
+    async def count(step: Step) -> None:
+        if step.key == "block/" and step.when is When.BEFORE:
+            scans.append(step.key)
+
+    servers.pause = count
+    for _ in range(2):
+        await late.sweep()
+        servers.clock.advance(LOOK - 1.0)
+    assert len(scans) == 1
+    late.expect()
+    for _ in range(3):
+        await late.sweep()
+        servers.clock.advance(20.0)
+    assert len(scans) == 4
+    servers.clock.advance(EXPECTED)
+    await late.sweep()
+    assert len(scans) == 4
