@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from mooring.core.cluster_hosts import ClusterHost, Underlay
@@ -36,16 +38,24 @@ async def test_faults_name_hosts_as_people_do() -> None:
 
 
 async def test_names_are_asked_for_once_a_minute() -> None:
-    """They stay while the cluster is away."""
+    """Or when somebody has read of a host that nobody knew. They stay while the cluster is away."""
     servers = MemoryCluster(ManualClock())
     records = HostRecords(servers.client("A"))
     known = KnownHosts(records, servers.clock)
     await known.look()
-    assert known.name(ID) == ID
     host = ClusterHost(id=ID, name="web1", machine="m", boot="b", underlay=ELSEWHERE, version="1", joined=0.0)
     await records.put_host(host, 0)
     await known.look()
-    assert known.name(ID) == ID
+    assert known.ids == ()
+    assert known.words(f"host {ID}") == f"host {ID}"
+    await known.look()
+    assert known.words(f"host {ID}") == "host web1"
+    assert known.words("host web1") == "host web1"
+    _, revision = await records.host(ID)
+    await records.put_host(replace(host, name="web9"), revision)
+    await known.look()
+    assert known.name(ID) == "web1"
+    await records.put_host(host, revision + 1)
     servers.clock.advance(LOOK)
     await known.look()
     assert known.name(ID) == "web1"

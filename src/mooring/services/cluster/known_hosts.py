@@ -1,6 +1,6 @@
 """What the hosts of the cluster are called: for people, who know no ids.
 
-Rule: a name decides nothing, and may be a minute old; a host that nobody knows keeps its id.
+Rule: a name decides nothing, and may be a minute old; a host that nobody knows keeps its id, and is looked for then.
 """
 
 from __future__ import annotations
@@ -45,11 +45,15 @@ class KnownHosts:
         return tuple(self._hosts.values())
 
     def name(self, host: str) -> str:
-        """What the host with the id is called; its id where nobody knows."""
-        return self._hosts[host].name if host in self._hosts else host
+        """What the host with the id is called; its id where nobody knows, until the next look."""
+        if host in self._hosts:
+            return self._hosts[host].name
+        if all(host != each.name for each in self._hosts.values()):
+            self._looked = float("-inf")
+        return host
 
     def words(self, text: str) -> str:
-        """The text with names where it says "host ID"."""
+        """The text with names where it says "host ID". Who is not known is looked for at the next look."""
         return _HOST.sub(lambda found: f"host {self.name(found[1])}", text)
 
     def name_in(self, fault: Fault) -> None:
