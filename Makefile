@@ -1,5 +1,5 @@
 # One verb a line; what they do is in scripts/. What is needed from Debian: packaging/debian-packages.txt.
-.PHONY: help install demo demo-cluster check test one mutants pythons simulate chaos bench clean
+.PHONY: help install demo demo-cluster check test one mutants pythons simulate chaos nightly bench clean
 .DEFAULT_GOAL := help
 # ENGINE=20, 26 or 28: the engine of that Debian suite, unpacked beside the machine's own (docs/lab.md).
 export ENGINE
@@ -42,6 +42,11 @@ simulate: ## a million steps of simulated clusters, or STEPS=N
 chaos: ## three hosts, three members of etcd, and everything that fails, for a minute or SECONDS=N (root)
 	@scripts/setup --lab
 	@scripts/chaos $(or $(SECONDS),60) $(SEED)
+
+nightly: ## a million simulated steps, and ten minutes of chaos (root); SEED=N for both
+	@scripts/setup --lab
+	@scripts/simulate 1000000 $(or $(SEED),$(shell date +%s))
+	@scripts/chaos 600 $(SEED)
 
 bench: ## every benchmark, or one: make bench NAME=docker-run (root)
 	@scripts/setup --lab

@@ -3,41 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.lab import Host, Lab, eventually
-from tests.e2e.lab.daemons import SOURCE
 from tests.e2e.lab.images import IMAGE
+from tests.e2e.lab.wrong_clocks import HOUR, WrongClock
 
 YEAR = 365 * 86400.0
-HOUR = 3600.0
-# Run by the daemon's interpreter before all else: its wall clock, and its boot clock, are off by what the file says.
-SITE = """
-import time
-wall, ticks = time.time, time.clock_gettime
-def off(column):
-    with open({path!r}) as file:
-        return float(file.read().split()[column])
-time.time = lambda: wall() + off(0)
-time.clock_gettime = lambda which: ticks(which) + (off(1) if which == time.CLOCK_BOOTTIME else 0)
-"""
-Clock = Callable[..., None]
 
 
 @pytest.fixture
-def wrong(tmp_path: Path) -> Clock:
+def wrong(tmp_path: Path) -> WrongClock:
     """Puts the daemon's clocks wrong by so many seconds: the wall clock, and the one that counts from the boot."""
-
-    def put(wall: float, boot: float = 0.0) -> None:
-        (tmp_path / "draft").write_text(f"{wall} {boot}")
-        (tmp_path / "draft").rename(tmp_path / "off")
-
-    put(0.0)
-    (tmp_path / "sitecustomize.py").write_text(SITE.format(path=str(tmp_path / "off")))
-    return put
+    return WrongClock(tmp_path)
 
 
 def kept(host: Host) -> list[str]:
@@ -59,11 +39,9 @@ def looked(host: Host) -> str:
     return "\n".join(host.daemon.api("/v1/status")["repair"]["findings"])
 
 
-def test_a_clock_that_comes_right_late_ends_nothing_and_what_is_over_ends(
-    lab: Lab, wrong: Clock, tmp_path: Path
-) -> None:
+def test_a_clock_that_comes_right_late_ends_nothing_and_what_is_over_ends(lab: Lab, wrong: WrongClock) -> None:
     """What a key kept and what is reserved, over a boot in 2046 and one in 1976; then time passes, and both end."""
-    settings = {"PYTHONPATH": f"{tmp_path}:{SOURCE}", "MOORING_REPAIR_PERIOD": "1", "MOORING_HOLD_TIME": "2h"}
+    settings = wrong.environment({"MOORING_REPAIR_PERIOD": "1", "MOORING_HOLD_TIME": "2h"})
     host = lab.host(settings=settings)
     try:
         host.create_network("n", "--subnet", "10.78.0.0/24")
@@ -74,15 +52,15 @@ def test_a_clock_that_comes_right_late_ends_nothing_and_what_is_over_ends(
         eventually(lambda: kept(host) == both, "both wait")
         for off in (20 * YEAR, -50 * YEAR):
             host.power_off()
-            wrong(off)
+            wrong.put(off)
             host.boot(start=False)
             host.daemon.start()
             assert "the system clock has" in looked(host)
             assert kept(host) == both
-            wrong(0.0)
+            wrong.put(0.0)
             assert "the system clock has" not in looked(host)
             assert kept(host) == both
-        wrong(3 * HOUR, 3 * HOUR)
+        wrong.put(3 * HOUR, 3 * HOUR)
         eventually(lambda: kept(host) == [], "what is over ends", 30)
     finally:
         lab.discard(host)

@@ -63,7 +63,7 @@ class Chaos:
                     worker.join()
             self.cluster.recover()
             self.cluster.clear()
-        return sightings.history().faults() + self.cluster.reset(60)
+        return sightings.history().faults() + self.cluster.reset()
 
     def _work(self, host: Host, chance: random.Random) -> None:
         """Containers of the host come and go."""
@@ -87,29 +87,32 @@ class Chaos:
         self.did["started with a key" if labels else "started"] += 1
 
     def _fail(self, chance: random.Random) -> None:
-        end = time.monotonic() + self.seconds
+        end, due = time.monotonic() + self.seconds, list[str]()
         while time.monotonic() < end:
-            name, fail, mend = chance.choice(self._fates(chance))
+            fates = self._fates(chance)
+            due = due or chance.sample(sorted(fates), len(fates))  # each once before any comes again
+            name = due.pop()
+            fail, mend = fates[name]
             self.did[name] += 1
             fail()
             self._over.wait(chance.choice((1, 3, 8, 20)) * chance.random())
             mend()
             self._over.wait(chance.random() * 3)
 
-    def _fates(self, chance: random.Random) -> list[tuple[str, Callable[[], object], Callable[[], object]]]:
+    def _fates(self, chance: random.Random) -> dict[str, tuple[Callable[[], object], Callable[[], object]]]:
         cluster, host = self.cluster, chance.choice(self.cluster.hosts)
         other = chance.choice([each for each in cluster.hosts if each is not host])
         members = chance.sample(cluster.servers.members, chance.choice((1, 1, 2)))
-        return [
-            ("cut from etcd", partial(cluster.cut_from_store, host), cluster.mend),
-            ("cable pulled", partial(cluster.unplug, host), cluster.mend),
-            ("hosts parted", partial(cluster.part, host, other), cluster.mend),
-            ("members killed", partial(kill, members), cluster.restore_members),
-            ("members stopped", partial(stop, members), cluster.restore_members),
-            ("daemon killed", host.daemon.kill9, host.daemon.start),
-            ("engine killed", host.engine.kill9, host.engine.start),
-            ("host off", host.power_off, host.boot),
-        ]
+        return {
+            "cut from etcd": (partial(cluster.cut_from_store, host), cluster.mend),
+            "cable pulled": (partial(cluster.unplug, host), cluster.mend),
+            "hosts parted": (partial(cluster.part, host, other), cluster.mend),
+            "members killed": (partial(kill, members), cluster.restore_members),
+            "members stopped": (partial(stop, members), cluster.restore_members),
+            "daemon killed": (host.daemon.kill9, host.daemon.start),
+            "engine killed": (host.engine.kill9, host.engine.start),
+            "host off": (host.power_off, host.boot),
+        }
 
 
 def kill(members: Sequence[Etcd]) -> None:

@@ -216,9 +216,9 @@ class LabCluster:
                 host.engine.start()
         self.wait_heard()
 
-    def reset(self, timeout: float = 20.0) -> list[str]:
+    def reset(self, timeout: float = 100.0) -> list[str]:
         """The cluster is as new: all run and are heard, without containers and networks. What has not gone after so
-        many seconds, a line each."""
+        many seconds, a line each: a minute and a half later hosts have found what came late of a network."""
         self.recover()
         self.clear()
         for host in self.hosts:

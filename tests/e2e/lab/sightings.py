@@ -143,7 +143,9 @@ class Sightings:
 
     def _settled(self) -> Iterator[Look]:
         for before, look in pairwise(self.looks):
-            kernels = dict(before.kernels.items() & look.kernels.items())
+            # A look takes a while: what was in a kernel at its beginning may be off the record at its end.
+            same = {place for place in look.kernels if before.records.get(place) == look.records.get(place)}
+            kernels = {place: who for place, who in before.kernels.items() & look.kernels.items() if place in same}
             yield Look(look.at, kernels, dict(before.records.items() & look.records.items()))
 
     def _by_container(self, records: Had) -> Had:

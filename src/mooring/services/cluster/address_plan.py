@@ -154,14 +154,14 @@ class AddressPlan:
     async def more(self, pool: Pool, enough: int | None = None) -> None:
         """This host has one block more of the pool's subnet. Raises as HostBlocks.more."""
         self.check()
-        with self.hosts.named():
+        async with self.hosts.named():
             await self.blocks.more(pool.space, pool.subnet, enough)
 
     async def claim(self, spec: Spec, wanted: Address | None = None, force: bool = False) -> AddressClaim:
         """This host has a claim for the spec: of the address that is wanted, of the one that its key has, or of one
         that is free. See AddressClaims.claim; raises Exhausted, too."""
         self.check()
-        with self.hosts.named():
+        async with self.hosts.named():
             return await self._claim(spec, wanted, force)
 
     async def _claim(self, spec: Spec, wanted: Address | None, force: bool) -> AddressClaim:
@@ -182,7 +182,7 @@ class AddressPlan:
 
     async def use(self, space: str, subnet: Subnet, address: Address, key: str) -> AddressClaim:
         """This host's claim is in use in this boot. See AddressClaims.use."""
-        with self.hosts.named():
+        async with self.hosts.named():
             return await self.claims.use(space, subnet, address, key)
 
     async def _free(self, space: str, subnet: Subnet) -> tuple[Pool, Address]:
@@ -220,7 +220,7 @@ class AddressPlan:
         """No address, block or part in a network of the cluster is the host's, which is gone for good. Raises Conflict
         while it is heard, or has only just gone silent; Unavailable, and then it may be done again. After a restore of
         the cluster's store nobody waits for the host any more, also where this is so."""
-        with self.hosts.named():
+        async with self.hosts.named():
             with suppress(Unavailable):
                 await self.restored.sure()
             if self.restored.waiting:

@@ -6,11 +6,11 @@ Rule: a name decides nothing, and may be a minute old; a host that nobody knows 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
 from mooring.core.cluster_hosts import ClusterHost
-from mooring.core.faults import Fault
+from mooring.core.faults import Fault, Unavailable
 from mooring.ports import Clock
 from mooring.services.cluster.host_records import HostRecords
 
@@ -45,26 +45,31 @@ class KnownHosts:
         return tuple(self._hosts.values())
 
     def name(self, host: str) -> str:
-        """What the host with the id is called; its id where nobody knows, until the next look."""
-        if host in self._hosts:
-            return self._hosts[host].name
-        if all(host != each.name for each in self._hosts.values()):
-            self._looked = float("-inf")
-        return host
+        """What the host with the id is called; its id where nobody knows."""
+        return self._hosts[host].name if host in self._hosts else host
 
     def words(self, text: str) -> str:
-        """The text with names where it says "host ID". Who is not known is looked for at the next look."""
+        """The text with names where it says "host ID"."""
         return _HOST.sub(lambda found: f"host {self.name(found[1])}", text)
 
     def name_in(self, fault: Fault) -> None:
         """The fault names hosts as people do."""
         fault.what, fault.holder, fault.hint = map(self.words, (fault.what, fault.holder, fault.hint))
 
-    @contextmanager
-    def named(self) -> Iterator[None]:
-        """So do those of what is done in here."""
+    @asynccontextmanager
+    async def named(self) -> AsyncIterator[None]:
+        """So do those of what is done in here, also where the host has joined just now."""
         try:
             yield
+        except Unavailable as fault:  # of a cluster that does not answer nothing more is asked
+            self.name_in(fault)
+            raise
         except Fault as fault:
+            text = f"{fault.what} {fault.holder} {fault.hint}"
+            known = {name for each in self._hosts.values() for name in (each.id, each.name)}
+            if {found[1] for found in _HOST.finditer(text)} - known:
+                self._looked = float("-inf")
+                with suppress(Unavailable):
+                    await self.look()
             self.name_in(fault)
             raise

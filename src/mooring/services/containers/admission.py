@@ -381,7 +381,7 @@ class AdmissionController:
                 raise
             raise Unavailable(
                 f"no addresses could be assigned to the container within {self._deadline:g} s",
-                hint="check `mooring status`, then try again",
+                hint="check `mooring status`, and in a cluster `mooring cluster status`, then try again",
             ) from None
         except NotFound as fault:  # the container or network went meanwhile: the engine says so better
             raise Unavailable(str(fault), hint="try again") from fault

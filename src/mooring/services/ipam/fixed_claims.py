@@ -82,9 +82,8 @@ class FixedClaims:
         """
         plan = self._shared.joined(pool)
         # One after another for a key: two containers of it that are made at a time have one address.
-        async with self._taking.hold(f"{pool.space} {pool.subnet} {spec.key}"):
-            with plan.hosts.named():
-                return await self._take(plan, pool, spec, address, named, other_mac)
+        async with self._taking.hold(f"{pool.space} {pool.subnet} {spec.key}"), plan.hosts.named():
+            return await self._take(plan, pool, spec, address, named, other_mac)
 
     async def _take(
         self, plan: AddressPlan, pool: Pool, spec: Spec, address: Address | None, named: bool, other_mac: str
@@ -135,15 +134,16 @@ class FixedClaims:
         if lease.state is not State.FIXED or pool is None or pool not in self._shared:
             return lease
         plan = self._shared.joined(pool)
-        with self.pending(lease.space, lease.address), plan.hosts.named():
-            try:
-                await self._use(plan, pool, lease)
-            except (Conflict, NotFound):
-                holder = min(lease.holders, default=lease.key)
-                claim = await self.take(pool, self.spec(pool, lease.key, lease.mac, holder), lease.address, named=True)
-                if claim.address != lease.address:
-                    raise taken(claim) from None
-                await self._use(plan, pool, lease)
+        with self.pending(lease.space, lease.address):
+            async with plan.hosts.named():
+                try:
+                    await self._use(plan, pool, lease)
+                except (Conflict, NotFound):
+                    spec = self.spec(pool, lease.key, lease.mac, min(lease.holders, default=lease.key))
+                    claim = await self.take(pool, spec, lease.address, named=True)
+                    if claim.address != lease.address:
+                        raise taken(claim) from None
+                    await self._use(plan, pool, lease)
         return lease
 
     async def _use(self, plan: AddressPlan, pool: Pool, lease: Lease) -> None:
@@ -163,7 +163,7 @@ class FixedClaims:
             return
         plan = self._shared.joined(pool)
         with self.pending(lease.space, lease.address):
-            with plan.hosts.named():
+            async with plan.hosts.named():
                 await self._fix(plan, pool, lease)
             yield
 

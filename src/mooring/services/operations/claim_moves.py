@@ -49,7 +49,7 @@ class ClaimMoves:
                 what = f"address {claim.address} is one container's, which cannot come"
                 raise Conflict(what, holder=plan.hosts.words(claim.held_by()), hint=hint)
             plan.check()
-            with plan.hosts.named():
+            async with plan.hosts.named():
                 await self._check(plan, claim, force)
                 after = f"fixed for {key_in_words(claim.key)}, idle on this host"
                 before = plan.hosts.words(claim.held_by())
