@@ -281,6 +281,7 @@ async def _run_tasks(
         endless.append(start("host follower", daemon.services.host_follower.run))
         endless.append(start("overlays", daemon.services.repair.overlays.run))
         endless.append(start("overlay feed", daemon.services.overlay_feed.run))
+        endless.append(start("ingress", daemon.services.ingress_ports.run))
         endless.append(start("cluster", daemon.cluster.run))
         endless.append(start("cluster's turns", daemon.services.cluster_runtime.run))
         if (keeping := daemon.services.keeping) is not None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
+from msgspec import structs
 
-from mooring.cli.networks import cluster_facts
-from mooring.client import NetworkMemberRow, NetworkPart
+from mooring.cli.networks import cluster_facts, mode_words
+from mooring.client import NetworkDetail, NetworkMemberRow, NetworkPart
 from tests.cli.daemons import ServedHost
 from tests.services.samples import WEB
 
@@ -63,12 +64,21 @@ async def test_an_unknown_network_is_exit_code_3(daemon: ServedHost, capsys: pyt
 def test_a_part_in_the_cluster_is_told_with_who_else_takes_part() -> None:
     """By name, or by id; and why that is not known."""
     members = [NetworkMemberRow("h1", "web1", "app"), NetworkMemberRow("h2", "", "")]
-    part = NetworkPart("i1", 5000, ["10.30.0.9"], members)
+    part = NetworkPart("i1", 5000, ["10.30.0.9"], members, ingress=["0.0.0.0:80->10.30.0.5:80/tcp on web2"])
     assert cluster_facts(part) == [
-        ("In the cluster", "i1"), ("VNI", "5000"), ("This host", "10.30.0.9"), ("Hosts", "web1 (as app), h2"),
+        ("In the cluster", "i1"), ("This host", "10.30.0.9"), ("Hosts", "web1 (as app), h2"),
+        ("Leads to", "0.0.0.0:80->10.30.0.5:80/tcp on web2"),
     ]  # fmt: skip
     away = NetworkPart("", 0, [], None, "no leader")
     assert cluster_facts(away) == [
-        ("In the cluster", "not known yet"), ("VNI", ""), ("This host", ""), ("Hosts", "unknown: no leader"),
+        ("In the cluster", "not known yet"), ("This host", ""), ("Hosts", "unknown: no leader"),
     ]  # fmt: skip
     assert cluster_facts(None) == []
+
+
+def test_an_overlay_says_that_it_is_one() -> None:
+    """With its VNI, once that is known; a network that is none has its mode alone."""
+    detail = NetworkDetail("n1", "vxlan", "mb-n1", "", 1450, False, 0.0, {}, [], [])
+    assert mode_words(detail) == "vxlan"
+    assert mode_words(structs.replace(detail, cluster=NetworkPart("i1", 5000, []))) == "vxlan, VNI 5000"
+    assert mode_words(structs.replace(detail, mode="bridge", cluster=NetworkPart("i1", 0, []))) == "bridge"

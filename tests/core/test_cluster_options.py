@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mooring.core.faults import BadRequest
-from mooring.core.networks import NetworkOptions, Scope
+from mooring.core.networks import Ingress, NetworkOptions, Scope
 from mooring.core.options import parse_network_options
 
 
@@ -22,6 +22,8 @@ from mooring.core.options import parse_network_options
         ({"mode": "vxlan", "encrypted": "off"}, NetworkOptions(scope=Scope.CLUSTER, overlay=True)),
         ({"mode": "vxlan", "multicast": "on"}, NetworkOptions(scope=Scope.CLUSTER, overlay=True, multicast=True)),
         ({"mode": "vxlan", "offload": "off"}, NetworkOptions(scope=Scope.CLUSTER, overlay=True, offload=False)),
+        ({"mode": "vxlan", "ingress": "any"}, NetworkOptions(scope=Scope.CLUSTER, overlay=True, ingress=Ingress.ANY)),
+        ({"mode": "vxlan", "ingress": "host"}, NetworkOptions(scope=Scope.CLUSTER, overlay=True)),
         ({"mode": "bridge", "scope": "cluster"}, NetworkOptions(scope=Scope.CLUSTER)),
     ],
 )
@@ -40,6 +42,10 @@ def test_an_overlay_is_a_bridge_of_the_cluster_with_tunnels(raw: dict[str, str],
         ({"mooring.encrypted": "on"}, "option mooring.encrypted is for networks with tunnels"),
         ({"multicast": "on"}, "option multicast is for networks with tunnels"),
         ({"offload": "off"}, "option offload is for networks with tunnels"),
+        ({"scope": "cluster", "ingress": "any"}, "option ingress is for networks with tunnels"),
+        ({"mode": "vxlan", "ingress": "all"}, "option ingress=all: must be one of host, any"),
+        ({"mode": "vxlan", "ingress": "any", "icc": "off"}, "option ingress=any contradicts icc=off"),
+        ({"mode": "vxlan", "ingress": "any", "nat": "off"}, "option ingress=any is for address translation"),
         ({"mode": "vxlan", "vni": "0"}, "a number from 1 to 16777215"),
         ({"mode": "vxlan", "vni": "16777216"}, "a number from 1 to 16777215"),
         ({"mode": "null", "scope": "cluster"}, "option scope=cluster is not for mode null"),
@@ -52,3 +58,9 @@ def test_what_makes_no_sense_is_refused(raw: dict[str, str], reason: str) -> Non
     with pytest.raises(BadRequest) as caught:
         parse_network_options(raw, internal=False)
     assert reason in str(caught.value)
+
+
+def test_an_internal_network_leads_nowhere() -> None:
+    """It publishes nothing."""
+    with pytest.raises(BadRequest, match="option ingress=any is not for internal networks"):
+        parse_network_options({"mode": "vxlan", "ingress": "any"}, internal=True)

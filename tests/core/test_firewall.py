@@ -121,6 +121,25 @@ def test_ops_tell_which_ports_open_and_close() -> None:
     assert firewall.port_changes([Alter(one, two)]) == ([to_two], [to_one])
 
 
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        (None, Member("ingress4", "6 . 8080", "10.1.0.2 . 80")),
+        ("198.18.0.1", Member("ingress_at4", "6 . 198.18.0.1 . 8080", "10.1.0.2 . 80")),
+    ],
+)
+def test_what_leads_to_another_host_is_beside_what_is_published_here(host: str | None, expected: Member) -> None:
+    """So that this comes first. It says whose answers have to come back, and flows follow it as they follow that."""
+    port_binding = replace(PUBLICATION, host=ip_address(host) if host else None)
+    led, there = firewall.ingress_members(NETWORK, port_binding)
+    assert (led, there) == (expected, Member("elsewhere4", f"10.1.0.2 . {BRIDGE}"))
+    assert firewall.is_ingress(led)
+    assert firewall.is_ingress(there)
+    assert not any(map(firewall.is_ingress, firewall.port_members(NETWORK, port_binding)))
+    assert firewall.port_binding_of(led) is None
+    assert firewall.port_changes([Add(led), Remove(there)]) == ([port_binding], [])
+
+
 @pytest.mark.parametrize("mode", [GatewayMode.NAT, GatewayMode.ROUTED])
 @pytest.mark.parametrize(
     ("host", "target"),

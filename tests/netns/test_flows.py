@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
-from contextlib import ExitStack
 from ipaddress import ip_address
 
 import pytest
@@ -14,34 +11,10 @@ from mooring.adapters.netlink.sockets import NETLINK_NETFILTER, Netlink
 from mooring.core.firewall import port_members
 from mooring.core.plumbing import Add, Remove
 from mooring.core.port_bindings import PortBinding, Protocol
-from tests.netns.rigs import PATIENCE, SILENCE, Namespace, Rig, serve
+from tests.netns.rigs import PATIENCE, SILENCE, Rig, serve
+from tests.netns.senders import Sender
 
 pytestmark = pytest.mark.netns
-
-
-class Sender:
-    """Sends all that it says from one port."""
-
-    def __init__(self, stack: ExitStack, space: Namespace, address: str, port: int) -> None:
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        with space.inside():
-            self._socket = stack.enter_context(socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK))
-        self._socket.bind(("", 5140))
-        self._to = (address, port)
-
-    async def is_heard(self, patience: float) -> bool:
-        """Whether somebody answers within that time to one of many packets."""
-        loop = asyncio.get_running_loop()
-        end = loop.time() + patience
-        while loop.time() < end:
-            self._socket.sendto(b"?", self._to)
-            try:
-                async with asyncio.timeout(0.05):
-                    await loop.sock_recv(self._socket, 100)
-                    return True
-            except (TimeoutError, OSError):
-                continue
-        return False
 
 
 def tracked(version: int) -> set[bytes]:

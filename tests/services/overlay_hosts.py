@@ -36,10 +36,14 @@ async def take_part(host: MemberHost, name: str, shared: ClusterNetwork = WEB, *
         parts[subnet.version] = (SegmentRequest(shared.space, grant.subnet, grant.gateway),)
     if (await plan.values.network(shared.space, shared.subnet)).value is None:
         gateways = tuple(part.gateway for each in (4, 6) for part in parts[each] if part.gateway is not None)
-        await plan.values.put(structs.replace(shared, options={"mode": mode}, gateways=gateways), 0)
+        await plan.values.put(structs.replace(shared, options={"mode": mode} | _agreed(raw), gateways=gateways), 0)
     request = NetworkRequest(ident, {"mode": mode, "scope": "cluster"} | raw, False, parts[4], parts[6])
     await host.services.networks.create(request)
     return ident
+
+
+def _agreed(raw: dict[str, str]) -> dict[str, str]:
+    return {word: text for word, text in raw.items() if word in ("ingress",)}
 
 
 def tunnels(host: MemberHost) -> set[int]:
@@ -63,6 +67,7 @@ async def following(*hosts: MemberHost) -> AsyncIterator[None]:
     async with asyncio.TaskGroup() as tasks:
         feeds: list[OverlayFeed] = [host.services.overlay_feed for host in hosts]
         running = [tasks.create_task(feed.run()) for feed in feeds]
+        running += [tasks.create_task(host.services.ingress_ports.run()) for host in hosts]
         running += [tasks.create_task(advertiser(host).run()) for host in hosts]
         try:
             yield

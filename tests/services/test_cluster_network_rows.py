@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
-from mooring.core.filters import NetworkFilter
+from mooring.core.filters import NetworkFilter, NetworkMode
 from mooring.core.overlays import Overlay
 from mooring.services.operations.cluster_network_rows import ClusterNetworkRows
 from mooring.services.operations.inspection import DaemonFacts, Inspection
@@ -17,7 +17,12 @@ def looking(host: MemberHost) -> tuple[Inspection, ClusterNetworkRows]:
     services = host.services
     facts = DaemonFacts("1.0", 0.0, "", "", "")
     inspection = Inspection(services.cache, services.ipam.index, host.clock, facts, lambda: None)
-    rows = ClusterNetworkRows(services.cache, lambda: services.ipam.shared.plan, services.repair.overlays.of)
+    rows = ClusterNetworkRows(
+        services.cache,
+        lambda: services.ipam.shared.plan,
+        services.repair.overlays.of,
+        services.ingress_ports.of_network,
+    )
     return inspection, rows
 
 
@@ -28,7 +33,8 @@ async def test_a_network_of_the_cluster_says_who_takes_part() -> None:
         ident = await make(host, "app", mode="vxlan")
     inspection, rows = looking(two)
     (listed,) = (await inspection.networks(NetworkFilter())).rows
-    assert listed.scope == "cluster"
+    assert (listed.scope, listed.mode) == ("cluster", "vxlan")
+    assert [len((await inspection.networks(NetworkFilter(mode=mode))).rows) for mode in NetworkMode] == [0, 1, 0, 0]
     shown = (await rows.completed(inspection.network(ident))).cluster
     assert shown is not None
     assert (len(shown.id), shown.vni > 4095, shown.unreached) == (12, True, "")

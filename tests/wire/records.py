@@ -25,6 +25,7 @@ from mooring.core.networks import (
     Dns,
     GatewayMode,
     HostOverlap,
+    Ingress,
     Mode,
     Network,
     NetworkOptions,
@@ -131,6 +132,7 @@ OPTIONS = st.builds(
 CLUSTER_OPTIONS = st.builds(
     NetworkOptions, scope=st.just(Scope.CLUSTER), overlay=st.booleans(), vni=st.integers(0, 2**24 - 1),
     encrypted=st.booleans(), multicast=st.booleans(), offload=st.booleans(), dns=st.sampled_from(Dns),
+    ingress=st.sampled_from(Ingress),
     sticky=st.sampled_from(Sticky),
 )  # fmt: skip
 NETWORKS = st.builds(
@@ -261,12 +263,14 @@ def blocks(draw: st.DrawFn) -> Block:
 
 
 IDENTITIES = st.builds(Identity, space=IDENT, subnet=SUBNET, key=IDENT, address=ADDRESS, sequence=TEXT)
+LED = st.integers(1, 65535)
 ADVERTISEMENTS = st.builds(
     Advertisement, network=IDENT, host=IDENT, endpoint=st.text("0123456789abcdef", max_size=64),
     mac=st.binary(min_size=6, max_size=6).map(lambda octets: octets.hex(":")),
     addresses=st.lists(ADDRESS, max_size=2).map(tuple), underlay=ADDRESS, container=TEXT,
     names=st.lists(TEXT, max_size=2).map(tuple), healthy=st.booleans(),
     services=st.lists(st.builds(Service, TEXT, PROTOCOL, PORT), max_size=2).map(tuple),
+    ports=st.lists(st.builds(PortBinding, PROTOCOL, st.none() | ADDRESS, LED, ADDRESS, LED), max_size=2).map(tuple),
 )  # fmt: skip
 WANTS = st.builds(Want, claim=CLAIMS, refusal=TEXT, holder=TEXT)
 SHARED_VALUES = (

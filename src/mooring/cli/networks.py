@@ -24,6 +24,8 @@ def network() -> None:
     """
 
 
+# Modes of networks that have a bridge here.
+BRIDGED = ("bridge", "vxlan")
 FILTERS = ("bridge", "id", "internal", "mode", "name", "subnet", "tenant")
 
 
@@ -52,7 +54,7 @@ def _listing(tenants: bool) -> Listing[NetworkRow]:
             Column("NAME", lambda row, _: row.name or "-"),
             Column("SUBNETS", lambda row, _: ", ".join(row.subnets) or "-"),
             Column("ENDPOINTS", lambda row, _: str(row.endpoints)),
-            Column("BRIDGE", lambda row, _: row.bridge if row.mode == "bridge" else f"({row.mode})", wide=True),
+            Column("BRIDGE", lambda row, _: row.bridge if row.mode in BRIDGED else f"({row.mode})", wide=True),
             Column("INTERNAL", lambda row, _: "yes" if row.internal else "no", wide=True),
             Column("CREATED", lambda row, _: since(row.created), wide=True),
             Column("TENANT", lambda row, _: row.tenant or "-", wide=not tenants),
@@ -63,7 +65,7 @@ def _listing(tenants: bool) -> Listing[NetworkRow]:
             "bridge": lambda row, value: row.bridge == value,
             "id": lambda row, value: row.id.startswith(value),
             "internal": lambda row, value: row.internal is truth(value),
-            "mode": lambda row, value: row.mode == one_of(("bridge", "handoff", "null"), value),
+            "mode": lambda row, value: row.mode == one_of((*BRIDGED, "handoff", "null"), value),
             "name": lambda row, value: value in row.name,  # as Docker's filter, any part of it
             "subnet": lambda row, value: value in row.subnets,
             "tenant": lambda row, value: row.tenant == value,
@@ -99,8 +101,8 @@ def _print(detail: NetworkDetail) -> None:
     print_facts([
         ("Network", detail.id),
         ("Name", detail.name),
-        ("Mode", detail.mode),
-        ("Bridge", f"{detail.bridge}, MAC {detail.mac}, MTU {detail.mtu}" if detail.mode == "bridge" else ""),
+        ("Mode", mode_words(detail)),
+        ("Bridge", f"{detail.bridge}, MAC {detail.mac}, MTU {detail.mtu}" if detail.mode in BRIDGED else ""),
         ("VNICs", f"of bridge {detail.bridge}, see `mooring vnic ls`" if detail.mode == "handoff" else ""),
         ("Internal", "yes" if detail.internal else "no"),
         ("Tenant", detail.tenant),
@@ -137,19 +139,23 @@ def _print(detail: NetworkDetail) -> None:
         )
 
 
+def mode_words(detail: NetworkDetail) -> str:
+    """How it is built, with the VNI of an overlay where that is known."""
+    vni = detail.cluster.vni if detail.cluster is not None else 0
+    return f"{detail.mode}, VNI {vni}" if vni else detail.mode
+
+
 def cluster_facts(part: NetworkPart | None) -> list[tuple[str, str]]:
     """What is said of a host's part in a network of the cluster."""
     if part is None:
         return []
-    facts = [
-        ("In the cluster", part.id or "not known yet"),
-        ("VNI", str(part.vni or "")),
-        ("This host", ", ".join(part.own)),
-    ]
+    facts = [("In the cluster", part.id or "not known yet"), ("This host", ", ".join(part.own))]
     if part.hosts is None:
-        return [*facts, ("Hosts", f"unknown: {part.unreached}")]
-    names = ((each.name or each.host) + (f" (as {each.network})" if each.network else "") for each in part.hosts)
-    return [*facts, ("Hosts", ", ".join(names))]
+        facts.append(("Hosts", f"unknown: {part.unreached}"))
+    else:
+        names = ((each.name or each.host) + (f" (as {each.network})" if each.network else "") for each in part.hosts)
+        facts.append(("Hosts", ", ".join(names)))
+    return [*facts, *(("Leads to", line) for line in part.ingress)]
 
 
 def host_reaches(access: str) -> str:

@@ -12,6 +12,7 @@ import msgspec
 
 from mooring.core.endpoints import Service
 from mooring.core.networks import Address
+from mooring.core.port_bindings import PortBinding
 
 ADVERTISEMENTS = "ep/"
 """What the keys of all advertisements begin with."""
@@ -22,7 +23,7 @@ class Advertisement(msgspec.Struct, frozen=True, kw_only=True):
 
     network: the id of the ClusterNetwork. host: the id of the host. endpoint: full id. underlay: of the host.
     container: full id, "" while that is not known. names: lower-case labels: name, short id, compose service, aliases.
-    healthy: whether its names have its addresses.
+    healthy: whether its names have its addresses. ports: what every host of the network leads to it.
     """
 
     network: str
@@ -35,6 +36,7 @@ class Advertisement(msgspec.Struct, frozen=True, kw_only=True):
     names: tuple[str, ...] = ()
     services: tuple[Service, ...] = ()
     healthy: bool = True
+    ports: tuple[PortBinding, ...] = ()
 
     def named_as(self, other: Advertisement) -> Advertisement:
         """This one, with all that the other says of names."""

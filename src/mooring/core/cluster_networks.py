@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from mooring.core.cluster_options import VXLAN
-from mooring.core.networks import Address, Interface, Mode, Network, Subnet
+from mooring.core.networks import Address, Ingress, Interface, Mode, Network, Subnet
 
 # The VNIs that are drawn from: small ones are what people write by hand, and what other overlays begin with.
 DRAWN = (4096, 2**24)
@@ -105,6 +105,7 @@ def agreed_options(network: Network) -> Mapping[str, str]:
         "mtu": str(options.mtu or ""),
         "encrypted": "on" if options.encrypted else "",
         "multicast": "on" if options.multicast else "",
+        "ingress": options.ingress.value if options.ingress is not Ingress.HOST else "",
         "aux-address": ",".join(f"{name}={text}" for name, text in auxiliary.items()),
     }
     return {word: text for word, text in words.items() if text}

@@ -72,10 +72,12 @@ class NetworkMemberRow(msgspec.Struct, frozen=True):
 class NetworkPart(msgspec.Struct, frozen=True):
     """A host's part in a network of the cluster. id: of the network, in the cluster; "" while that has not been asked.
     vni: 0 for none. own: this host's own addresses in it. hosts: who takes part; None while the cluster does not
-    answer, and why that is, is in `unreached`."""
+    answer, and why that is, is in `unreached`. ingress: which ports of this host lead to containers of other hosts,
+    a line each."""
 
     id: str
     vni: int
     own: list[str]
     hosts: list[NetworkMemberRow] | None = None
     unreached: str = ""
+    ingress: list[str] = []

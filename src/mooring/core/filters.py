@@ -15,7 +15,6 @@ from msgspec import Meta
 
 from mooring.core.leases import State
 from mooring.core.network_ports import PortState
-from mooring.core.networks import Mode
 
 R = TypeVar("R")
 
@@ -43,12 +42,21 @@ class Paging(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     after: Annotated[str, said("where the page before ended: use the target of its Link header")] = ""
 
 
+class NetworkMode(Enum):
+    """How a network is built, as `-o mode=` says it."""
+
+    BRIDGE = "bridge"
+    VXLAN = "vxlan"
+    HANDOFF = "handoff"
+    NULL = "null"
+
+
 class NetworkFilter(Paging, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Networks that match everything that is given."""
 
     name: Annotated[str, said("any part of the name, as in Docker's filters")] = ""
     subnet: Annotated[str, said("one of its subnets is this one")] = ""
-    mode: Annotated[Mode, said("how it is built")] | None = None
+    mode: Annotated[NetworkMode, said("how it is built")] | None = None
     space: Annotated[str, said("one of its subnets is in this address space")] = ""
 
 

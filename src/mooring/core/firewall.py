@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from hashlib import sha256
 from ipaddress import ip_address
 
@@ -69,6 +70,14 @@ SETS = """\
     map wildcard6 { type inet_proto . inet_service : ipv6_addr . inet_service; }
     set routed4 { type inet_proto . ipv4_addr . inet_service; }
     set routed6 { type inet_proto . ipv6_addr . inet_service; }
+    # The same of containers of other hosts, where nothing of this host's is published, and where those containers are:
+    # their answers must come back by this host.
+    map ingress_at4 { type inet_proto . ipv4_addr . inet_service : ipv4_addr . inet_service; }
+    map ingress_at6 { type inet_proto . ipv6_addr . inet_service : ipv6_addr . inet_service; }
+    map ingress4 { type inet_proto . inet_service : ipv4_addr . inet_service; }
+    map ingress6 { type inet_proto . inet_service : ipv6_addr . inet_service; }
+    set elsewhere4 { type ipv4_addr . ifname; }
+    set elsewhere6 { type ipv6_addr . ifname; }
 """
 
 CHAINS = f"""\
@@ -91,6 +100,10 @@ CHAINS = f"""\
         meta nfproto ipv6 fib daddr type local dnat ip6 to meta l4proto . ip6 daddr . th dport map @published6
         meta nfproto ipv4 fib daddr type local dnat ip to meta l4proto . th dport map @wildcard4
         meta nfproto ipv6 fib daddr type local dnat ip6 to meta l4proto . th dport map @wildcard6
+        meta nfproto ipv4 fib daddr type local dnat ip to meta l4proto . ip daddr . th dport map @ingress_at4
+        meta nfproto ipv6 fib daddr type local dnat ip6 to meta l4proto . ip6 daddr . th dport map @ingress_at6
+        meta nfproto ipv4 fib daddr type local dnat ip to meta l4proto . th dport map @ingress4
+        meta nfproto ipv6 fib daddr type local dnat ip6 to meta l4proto . th dport map @ingress6
     }}
 
     chain prerouting {{
@@ -218,6 +231,8 @@ CHAINS = f"""\
         ip6 saddr ::1 masquerade
         ct status dnat ip saddr . oifname @hairpin4 masquerade
         ct status dnat ip6 saddr . oifname @hairpin6 masquerade
+        ct status dnat ip daddr . oifname @elsewhere4 masquerade
+        ct status dnat ip6 daddr . oifname @elsewhere6 masquerade
         ct status dnat return
         iifname . oifname @from_host masquerade
     }}
@@ -227,6 +242,9 @@ FIREWALL = TableText("inet", SETS, CHAINS)
 
 # Bridges that every engine may make, whatever networks it tells of.
 DOCKER_BRIDGES = ("docker0", "docker_gwbridge")
+
+# What leads to containers of other hosts, and what does so here.
+_INGRESS = {"ingress": "wildcard", "ingress_at": "published"}
 
 # What nftables takes as an interface name within quotes, and not as a pattern. The kernel allows more; nobody uses it.
 _PLAIN_NAME = re.compile(r"[\w.+=@~-]{1,15}", re.ASCII)
@@ -289,6 +307,22 @@ def port_members(network: Network, port_binding: PortBinding) -> Iterator[Member
         yield Member(f"published{version}", f"{protocol} . {port_binding.host} . {port_binding.host_port}", target)
 
 
+def ingress_members(network: Network, port_binding: PortBinding) -> Iterator[Member]:
+    """The elements that lead from this host to a published port of another host's container in the network."""
+    version, protocol = port_binding.target.version, int(port_binding.protocol)
+    target = f"{port_binding.target} . {port_binding.target_port}"
+    if port_binding.host is None:
+        yield Member(f"ingress{version}", f"{protocol} . {port_binding.host_port}", target)
+    else:
+        yield Member(f"ingress_at{version}", f"{protocol} . {port_binding.host} . {port_binding.host_port}", target)
+    yield Member(f"elsewhere{version}", f'{port_binding.target} . "{network.bridge}"')
+
+
+def is_ingress(member: Member) -> bool:
+    """Whether it is one of these."""
+    return member.container[:-1] in _INGRESS or member.container[:-1] == "elsewhere"
+
+
 def port_binding_of(member: Member) -> PortBinding | None:
     """What the element publishes, None when it is no element of a published port. The inverse of
     `port_members`."""
@@ -307,14 +341,18 @@ def port_binding_of(member: Member) -> PortBinding | None:
 
 
 def port_changes(ops: Iterable[Op]) -> tuple[list[PortBinding], list[PortBinding]]:
-    """What the ops publish from now on, and what no longer. A port that moves is in both."""
+    """What the ops publish from now on, and what no longer, here or on another host. A port that moves is in both."""
     opened: list[PortBinding] = []
     closed: list[PortBinding] = []
     for op in ops:
         gone = op.before if isinstance(op, Alter) else op.fact if isinstance(op, Remove) else None
         come = op.after if isinstance(op, Alter) else op.fact if isinstance(op, Add) else None
         for fact, found in ((gone, closed), (come, opened)):
-            if isinstance(fact, Member) and (port_binding := port_binding_of(fact)) is not None:
+            if not isinstance(fact, Member):
+                continue
+            kind, version = fact.container[:-1], fact.container[-1:]
+            known = replace(fact, container=f"{_INGRESS[kind]}{version}") if kind in _INGRESS else fact
+            if (port_binding := port_binding_of(known)) is not None:
                 found.append(port_binding)
     return opened, closed
 

@@ -149,6 +149,13 @@ class Scope(Enum):
     CLUSTER = "cluster"
 
 
+class Ingress(Enum):
+    """Which hosts of an overlay lead to a published port: the container's own, or any that takes part."""
+
+    HOST = "host"
+    ANY = "any"
+
+
 @dataclass(frozen=True, slots=True)
 class NetworkOptions:
     """The driver options of a network, parsed.
@@ -165,7 +172,7 @@ class NetworkOptions:
 
     scope: who takes part. overlay: `mode=vxlan`, with tunnels between the hosts; of such networks alone: vni: 0 for one
     that is chosen; encrypted: between the hosts; multicast: goes to every host that takes part; offload: checksums of
-    what is in the tunnels are the devices' to make.
+    what is in the tunnels are the devices' to make; ingress: which hosts lead to a published port.
     """
 
     mode: Mode = Mode.BRIDGE
@@ -198,6 +205,7 @@ class NetworkOptions:
     encrypted: bool = False
     multicast: bool = False
     offload: bool = True
+    ingress: Ingress = Ingress.HOST
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +258,11 @@ class Network:
     def __post_init__(self) -> None:
         if not self.driver:
             object.__setattr__(self, "driver", self.options.mode.value)
+
+    @property
+    def mode_word(self) -> str:
+        """How it is built, as `-o mode=` says it."""
+        return "vxlan" if self.options.overlay else self.options.mode.value
 
     @property
     def bridged(self) -> bool:

@@ -26,6 +26,7 @@ from mooring.core.networks import (
     GatewayMode,
     HostAccess,
     HostOverlap,
+    Ingress,
     Mode,
     NetworkOptions,
     Scope,
@@ -213,7 +214,7 @@ def _check(options: NetworkOptions, given: Mapping[str, _Given], internal: bool,
             if word not in NULL_WORDS:
                 raise BadRequest(f"option {entry.name} has no effect in mode null, which creates no interfaces")
     check_handoff(options, {word: entry.name for word, entry in given.items()})
-    check_cluster(options, {word: entry.name for word, entry in given.items()})
+    check_cluster(options, {word: entry.name for word, entry in given.items()}, internal)
     if ipv6 and options.mtu and options.mtu < MTU_LEAST[6]:
         raise BadRequest(f"option {given['mtu'].name}={options.mtu}: IPv6 needs an MTU of at least {MTU_LEAST[6]}")
     modes = {4: options.gateway_mode4, 6: options.gateway_mode6}
@@ -368,6 +369,7 @@ PARSERS: dict[str, Callable[[str, str], Any]] = {
     "encrypted": lambda what, text: _switch(what, text or "on"),  # Docker's overlay has it without a value
     "multicast": _switch,
     "offload": _switch,
+    "ingress": _one_of(Ingress),
 }
 IPAM_PARSERS: dict[str, Callable[[str, str], Any]] = {
     "tenant": PARSERS["tenant"],

@@ -16,7 +16,9 @@ from mooring.core.cluster_hosts import Membership
 from mooring.core.cluster_networks import HostNetwork
 from mooring.core.endpoints import Endpoint, State
 from mooring.core.faults import Fault
+from mooring.core.ingress import told_ports
 from mooring.core.networks import Address
+from mooring.core.port_bindings import PortBinding
 from mooring.ports import Cluster
 from mooring.services.cluster.advertisement_writer import AdvertisementWriter
 from mooring.services.networking.host_overlays import HostOverlays
@@ -113,11 +115,14 @@ class Advertiser:
             self._networks[endpoint.id] = endpoint.network
         attached = endpoint.state is State.ATTACHED
         names = self._naming.names_of(endpoint.id) if attached and self._naming is not None else None
-        self._want(endpoint.network, endpoint.id, endpoint.mac, endpoint.addresses if attached else (), names)
+        network = self._cache.network(endpoint.network)
+        ports = told_ports(network, endpoint) if network is not None else ()
+        self._want(endpoint.network, endpoint.id, endpoint.mac, endpoint.addresses if attached else (), names, ports)
 
     def _want(
-        self, network: str, endpoint: str, mac: str, addresses: tuple[Address, ...], names: EndpointNames | None = None
-    ) -> None:
+        self, network: str, endpoint: str, mac: str, addresses: tuple[Address, ...], names: EndpointNames | None = None,
+        ports: tuple[PortBinding, ...] = (),
+    ) -> None:  # fmt: skip
         """The endpoint is advertised so; without addresses, not at all."""
         part, known, names = self._parts.get(network), self._cache.network(network), names or EndpointNames()
         local = self._overlays.local(known) if known is not None else None
@@ -129,7 +134,7 @@ class Advertiser:
             told = Advertisement(
                 network=shared, host=self._host, endpoint=endpoint, mac=mac, addresses=addresses,
                 underlay=local, container=names.container, names=names.names,
-                services=names.services, healthy=names.healthy,
+                services=names.services, healthy=names.healthy, ports=ports,
             )  # fmt: skip
         before = self._keys.pop(place, "")
         if before and before != key:

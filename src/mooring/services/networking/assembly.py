@@ -29,7 +29,7 @@ from mooring.services.drivers.null import BareDriver
 from mooring.services.drivers.registry import Drivers
 from mooring.services.ipam.allocator import Ipam, IpamPolicy
 from mooring.services.networking.cluster_networks import ClusterNetworks
-from mooring.services.networking.cluster_runtime import ClusterRuntime
+from mooring.services.networking.cluster_runtime import ClusterRuntime, Part
 from mooring.services.networking.encrypted_underlay import EncryptedUnderlay
 from mooring.services.networking.endpoints import Endpoints
 from mooring.services.networking.engine_releases import EngineReleases
@@ -37,6 +37,7 @@ from mooring.services.networking.evictions import Evictions
 from mooring.services.networking.garbage_collector import MINIMUM_AGE, GarbageCollector
 from mooring.services.networking.host_follower import HostFollower
 from mooring.services.networking.host_overlays import HostOverlays
+from mooring.services.networking.ingress_ports import IngressPorts
 from mooring.services.networking.kernel_reconciler import KernelReconciler
 from mooring.services.networking.networks import Networks
 from mooring.services.networking.on_demand_subnets import OnDemandSubnets
@@ -97,6 +98,7 @@ class Networking:
     cluster_runtime: ClusterRuntime
     overlay_feed: OverlayFeed
     host_overlays: HostOverlays
+    ingress_ports: IngressPorts
     encrypted_underlay: EncryptedUnderlay
 
 
@@ -148,17 +150,17 @@ def assemble_networking(
     evictions, feed = Evictions(records, ipam, endpoints, kernel), OverlayFeed(repair.overlays, clock)
     runtime = ClusterRuntime(cache, ipam, clock, policy.boot, evictions)
     shared.is_member = lambda: runtime.membership is not None
-    runtime.add(shared)
-    runtime.add(ipam.fixed_claims)
     ipam.fixed_claims.nudge = runtime.nudge
     encrypted = EncryptedUnderlay(world.wireguard, kernel, clock, lambda: any(map(_encrypts, cache.every(Network))))
-    runtime.add(encrypted)
     networks.check_encryption = encrypted.require
     own = HostOverlays(records, ipam, repair.overlays, feed, world.cluster, policy.vxlan_port)
-    runtime.add(own)
+    ingress = IngressPorts(records, repair.overlays, feed, ports, world.guard)
+    parts: tuple[Part, ...] = (shared, ipam.fixed_claims, encrypted, own, ingress)
+    for part in parts:
+        runtime.add(part)
     return Networking(
         cache, index, ipam, ports, networks, endpoints, repair, drivers, records, releases, collector, restored,
-        HostFollower(kernel, ipam.host, overlaps, repair), vnics, runtime, feed, own, encrypted,
+        HostFollower(kernel, ipam.host, overlaps, repair), vnics, runtime, feed, own, ingress, encrypted,
     )  # fmt: skip
 
 

@@ -101,6 +101,11 @@ class OverlayFeed:
         """What another host says under the key."""
         return self._told.get(key)
 
+    async def pause(self) -> None:
+        """A scan that is being told has been told."""
+        async with self._turn:
+            return
+
     def complaints(self) -> list[str]:
         """What could not be read, a line each."""
         return [f"{key} in the cluster is left out: {words}" for key, words in sorted(self._unreadable.items())]

@@ -11,26 +11,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from mooring.core.endpoints import Endpoint
 from mooring.core.faults import Fault
 from mooring.core.networks import Address, Network
-from mooring.core.overlays import (
-    OVERHEAD,
-    Overlay,
-    Remote,
-    fitted,
-    flood,
-    host_member,
-    overlay_facts,
-    remote_facts,
-    vxlan_name,
-)
-from mooring.core.plumbing import Bridge, Fact, LinkAddress, Member, Neighbour, Op, RemoteMac, Remove, Vxlan, plan
+from mooring.core.overlays import Overlay, Remote, fitted, flood, host_member, overlay_facts, remote_facts, vxlan_name
+from mooring.core.plumbing import Fact, Member, Neighbour, Op, RemoteMac, Remove, Vxlan, plan
 from mooring.ports import Kernel
+from mooring.services.networking.recovered_overlays import by_link, overlay_of
 from mooring.services.records.endpoint_index import Records
 from mooring.services.records.pacing import Pace
 from mooring.services.records.record_cache import Record
@@ -93,6 +84,8 @@ class Overlays:
         # Networks of which somebody has said whether they are overlays.
         self._decided: set[str] = set()
         self._news: dict[tuple[str, Address], str] = {}
+        self._led: dict[Key, Member] = {}
+        self._led_told = False
         self.recovered = False
         self._woken = asyncio.Event()
         self._turn = asyncio.Lock()
@@ -157,6 +150,13 @@ class Overlays:
                 if not self._stale.keys().isdisjoint(known.said_by(ident)):  # not what was said before by another id
                     self._news.update(((network_id, address), remote.mac) for address in remote.addresses)
 
+    def lead(self, members: Iterable[Member]) -> None:
+        """These are all by which ports of this host lead to containers of others (core.firewall.ingress_members)."""
+        before, self._led, self._led_told = self._led, {member.key: member for member in members}, True
+        for key in before.keys() | self._led.keys():
+            if before.get(key) != self._led.get(key):
+                self._note("", key, before.get(key))
+
     async def rescan(self, network_id: str, remotes: Mapping[str, Remote]) -> None:
         """These are all the endpoints of other hosts. The caller may go on to change the mapping, and to `learn`."""
         known = self._known.get(network_id)
@@ -212,35 +212,26 @@ class Overlays:
         if known is None:
             return facts
         shared = {member.key: member for member in self._shared}
-        return {fact.key: fact for fact in fitted(network, known.overlay, facts.values())} | known.drawn | shared
+        return (
+            {fact.key: fact for fact in fitted(network, known.overlay, facts.values())}
+            | known.drawn
+            | shared
+            | self._led
+        )
 
     async def recover(self, devices: Iterable[Vxlan], observed: Iterable[Fact]) -> None:
         """Of networks that nobody has opened yet, what the kernel has is what is. devices: those of what was observed;
         the rest of that is looked at only when one is new."""
         new = [(device, network.bridge) for device in devices if (network := self._undecided(device)) is not None]
-        there = await _by_link({name for device, bridge in new for name in (device.name, bridge)}, observed)
+        there, led = await by_link({name for device, bridge in new for name in (device.name, bridge)}, observed)
+        if new and not self._led_told:
+            self._led = led
         for device, _ in new:
             network = self._undecided(device)  # anew: somebody may have come meanwhile
             if network is None:
                 continue
-            facts = there.get(network.bridge, [])
-            gateways = {segment.gateway.ip for segment in network.segments if segment.gateway is not None}
-            inside = [fact.interface for fact in facts if isinstance(fact, LinkAddress)]
-            own = tuple(each for each in inside if each.ip not in gateways and network.segment_of(each.ip) is not None)
-            # Where the network's own MTU is another than there is room for, the next look at the underlay tells.
-            bridges = (fact.mtu for fact in facts if isinstance(fact, Bridge))
-            mtu = (next(bridges, 0) or network.mtu) + OVERHEAD[device.local.version]
-            addresses: dict[str, list[Address]] = {}
-            for fact in facts:
-                if isinstance(fact, Neighbour):
-                    addresses.setdefault(fact.mac, []).append(fact.address)
-            remotes = {
-                f"kernel/{fact.mac}": Remote(fact.mac, tuple(addresses.get(fact.mac, ())), fact.host)
-                for fact in there.get(device.name, [])
-                if isinstance(fact, RemoteMac) and fact.host is not None
-            }
-            settings = device.port, device.offload, device.floods
-            self.open(network.id, Overlay(device.vni, device.local, mtu, own, *settings))
+            overlay, remotes = overlay_of(network, device, there)
+            self.open(network.id, overlay)
             self.learn(network.id, remotes)
             self._news.clear()
             drawn = {*self._known[network.id].drawn, *(member.key for member in self._shared)}
@@ -360,7 +351,7 @@ class Overlays:
             known = self._known.get(whose)
             return known.drawn.get(key) if known is not None else None
         member = Member(key[1], key[2])
-        return member if member in self._shared else None
+        return member if member in self._shared else self._led.get(key)
 
     def _follow(self, _key: str, before: Record | None, after: Record | None) -> None:
         """Endpoints of this host come before others, and go; networks change, and go."""
@@ -383,18 +374,3 @@ class Overlays:
         keys |= {Neighbour(network.bridge, address, "").key for address in endpoint.addresses}
         for key in keys & known.claims.keys():
             self._decide(known, key)
-
-
-async def _by_link(links: Collection[str], observed: Iterable[Fact]) -> dict[str, list[Fact]]:
-    """What is on these links, which are devices or bridges, and a bridge itself."""
-    found: dict[str, list[Fact]] = {name: [] for name in links}
-    pace = Pace(PART)
-    for fact in observed if links else ():
-        await pace.step()
-        match fact:
-            case LinkAddress(link=link) | Neighbour(link=link) | RemoteMac(link=link) | Bridge(name=link):
-                if link in found:
-                    found[link].append(fact)
-            case _:
-                pass
-    return found

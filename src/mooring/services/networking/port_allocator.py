@@ -9,7 +9,7 @@ there are, and the loop has a break every so many.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from itertools import chain
@@ -81,6 +81,15 @@ class PortAllocator:
         # Chosen, but not yet in a record: two endpoints that choose at the same time must not meet.
         self._pending: dict[int, _Pending] = {}
         self._cursor = 0
+        # Whoever else holds ports, and gives up one that is wanted here.
+        self.cede: Callable[[Protocol, int], Awaitable[None]] = _nobody
+
+    def has(self, protocol: Protocol, host: Address, port: int) -> bool:
+        """Whether an endpoint of ours publishes the port at the address, or at one that cannot be had beside it, or is
+        about to."""
+        hosts = [_place(each)[1] for each, _ in self._endpoint_index.publishers(protocol, port)]
+        hosts += [each for pending in self._pending.values() for each in pending.places.get((protocol, port), ())]
+        return any(_meet(each, host) for each in hosts)
 
     async def choose(
         self, network: Network, endpoint: Endpoint, requests: Iterable[PortRequest], scope: Scope = WHOLE
@@ -142,6 +151,7 @@ class PortAllocator:
             await pace.step()
             if not port_binding.host_port:
                 continue
+            await self.cede(port_binding.protocol, port_binding.host_port)
             try:
                 await self._guard.hold(*_place(port_binding))
             except Conflict as fault:
@@ -225,6 +235,7 @@ class PortAllocator:
         held: list[tuple[Protocol, Address, int]] = []
         try:
             for place in places:
+                await self.cede(place[0], place[2])
                 await self._guard.hold(*place)
                 held.append(place)
         except BaseException as error:
@@ -257,6 +268,10 @@ class PortAllocator:
                     holder="a container that is starting",
                     hint="publish another port",
                 )
+
+
+async def _nobody(protocol: Protocol, port: int) -> None:
+    """Nobody else holds ports."""
 
 
 def _place(port_binding: PortBinding) -> tuple[Protocol, Address, int]:

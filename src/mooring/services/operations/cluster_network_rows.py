@@ -5,12 +5,13 @@ Rule: what the records have is shown whatever the cluster does.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
 from mooring.core.cluster_views import NetworkMemberRow, NetworkPart
 from mooring.core.faults import Fault
+from mooring.core.ingress import Way
 from mooring.core.overlays import Overlay, fitted_mtu
 from mooring.core.views import NetworkDetail
 from mooring.services.cluster.address_plan import AddressPlan
@@ -18,12 +19,17 @@ from mooring.services.records.record_cache import RecordCache
 
 
 class ClusterNetworkRows:
-    """plan: of the cluster that this host is in; None: in none. overlay: of the network, if it is one here."""
+    """plan: of the cluster that this host is in; None: in none. overlay: of the network, if it is one here. ingress:
+    where this host's ports lead to in the network."""
 
     def __init__(
-        self, cache: RecordCache, plan: Callable[[], AddressPlan | None], overlay: Callable[[str], Overlay | None]
+        self,
+        cache: RecordCache,
+        plan: Callable[[], AddressPlan | None],
+        overlay: Callable[[str], Overlay | None],
+        ingress: Callable[[str], list[list[Way]]],
     ) -> None:
-        self._cache, self._plan, self._overlay = cache, plan, overlay
+        self._cache, self._plan, self._overlay, self._ingress = cache, plan, overlay, ingress
 
     async def completed(self, detail: NetworkDetail) -> NetworkDetail:
         """With this host's part in the cluster's network, and who else takes part, if it is one. Raises no Fault."""
@@ -38,6 +44,7 @@ class ClusterNetworkRows:
         if plan is None:
             shown = msgspec.structs.replace(shown, unreached="this host is in no cluster")
             return msgspec.structs.replace(detail, cluster=shown)
+        names: dict[str, str] = {}
         try:
             seen = await plan.values.networks(shared.space)
             names = {host.id: host.name for host in await plan.values.hosts.hosts()}
@@ -46,4 +53,13 @@ class ClusterNetworkRows:
         else:
             hosts = [NetworkMemberRow(each.host, names.get(each.host, ""), each.name) for each in seen.of(shared)]
             shown = msgspec.structs.replace(shown, hosts=hosts)
+        led = [_in_words(ways, names) for ways in self._ingress(detail.id)]
+        shown = msgspec.structs.replace(shown, ingress=led)
         return msgspec.structs.replace(detail, cluster=shown)
+
+
+def _in_words(ways: list[Way], names: Mapping[str, str]) -> str:
+    """Where a port leads, and who else has it. names: of hosts, by their ids."""
+    others = [f"{way.port_binding.target} on {names.get(way.host, way.host)}" for way in ways[1:]]
+    also = f", and not to {', '.join(others)}" if others else ""
+    return f"{ways[0].port_binding} on {names.get(ways[0].host, ways[0].host)}{also}"

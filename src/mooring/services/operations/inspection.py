@@ -114,7 +114,7 @@ class Inspection:
         def row(network: Network) -> NetworkRow:
             return NetworkRow(
                 id=network.id,
-                mode=network.options.mode.value,
+                mode=network.mode_word,
                 bridge=network.bridge,
                 internal=network.internal,
                 subnets=[str(segment.subnet) for segment in network.segments],
@@ -139,7 +139,7 @@ class Inspection:
         )
         return NetworkDetail(
             id=network.id,
-            mode=network.options.mode.value,
+            mode=network.mode_word,
             bridge=network.bridge,
             mac=network.mac,
             mtu=network.mtu,

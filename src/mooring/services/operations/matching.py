@@ -34,7 +34,7 @@ def network_matcher(wanted: NetworkFilter, cache: RecordCache, names: EngineName
 
     def matches(network: Network) -> bool:
         return (
-            wanted.mode in (None, network.options.mode)
+            (wanted.mode is None or wanted.mode.value == network.mode_word)
             and (not wanted.name or wanted.name in names.of_network(network))
             and (subnet is None or any(segment.subnet == subnet for segment in network.segments))
             and (not wanted.space or any(segment.space == wanted.space for segment in network.segments))

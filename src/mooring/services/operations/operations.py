@@ -143,8 +143,13 @@ def operations(
         AttachedNamespaces(services, world.kernel, engine, clock, policy.boot, names, daemon.namespace),
         cluster,
         ClusterRows(cluster, clock, services.cluster_runtime),
-        ClusterNetworkRows(cache, lambda: services.ipam.shared.plan, services.repair.overlays.of),
+        _cluster_network_rows(services),
     )
+
+
+def _cluster_network_rows(services: Services) -> ClusterNetworkRows:
+    overlays, ingress = services.repair.overlays, services.ingress_ports
+    return ClusterNetworkRows(services.cache, lambda: services.ipam.shared.plan, overlays.of, ingress.of_network)
 
 
 def _membership(services: Services, world: World, daemon: DaemonFacts) -> ClusterMembership:

@@ -15,6 +15,7 @@ from mooring.core.networks import (
     GatewayMode,
     HostAccess,
     HostOverlap,
+    Ingress,
     Mode,
     Network,
     NetworkOptions,
@@ -131,12 +132,13 @@ class OptionsV5(OptionsV4, tag="OptionsV5"):
     encrypted: bool = False
     multicast: bool = False
     offload: bool = True
+    ingress: Ingress = Ingress.HOST
 
     def value(self) -> NetworkOptions:
         """The options as core knows them."""
         return replace(
             OptionsV4.value(self), scope=self.scope, overlay=self.overlay, vni=self.vni, encrypted=self.encrypted,
-            multicast=self.multicast, offload=self.offload,
+            multicast=self.multicast, offload=self.offload, ingress=self.ingress,
         )  # fmt: skip
 
 
@@ -293,6 +295,7 @@ def network_form(network: Network) -> NetworkV4:
         latest = OptionsV5(
             **structs.asdict(form.options) | {"dns": options.dns}, scope=options.scope, overlay=options.overlay,
             vni=options.vni, encrypted=options.encrypted, multicast=options.multicast, offload=options.offload,
+            ingress=options.ingress,
         )  # fmt: skip
         return NetworkV6(**structs.asdict(form) | {"options": latest})
     if options.dns is not Dns.HEALTHY:

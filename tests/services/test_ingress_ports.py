@@ -1,0 +1,198 @@
+"""Ports of one host that lead to containers of another, from the endpoint's record to the other's kernel."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from ipaddress import ip_address
+
+import pytest
+
+from mooring.core.cluster_networks import HostNetwork
+from mooring.core.endpoints import Endpoint
+from mooring.core.firewall import is_ingress
+from mooring.core.networks import Address
+from mooring.core.plumbing import Member
+from mooring.core.port_bindings import PortRequest, Protocol
+from tests.services.member_hosts import MemberHost, members
+from tests.services.overlay_hosts import following, take_part, turns
+
+ANY4 = ip_address("0.0.0.0")
+
+
+@pytest.fixture
+async def hosts() -> AsyncIterator[list[MemberHost]]:
+    """Three with an overlay in common in which every host leads to published ports."""
+    made = await members(3)
+    async with following(*made):
+        for host in made:
+            await take_part(host, "web", ingress="any")
+        await turns(*made)
+        yield made
+
+
+def network(host: MemberHost) -> str:
+    """The overlay's id there."""
+    return next(host.services.cache.every(HostNetwork)).network
+
+
+def asked(port: int, protocol: Protocol = Protocol.TCP, host: Address | None = None) -> PortRequest:
+    """`-p host:port:80`."""
+    return PortRequest(protocol, 80, host, port, port)
+
+
+async def publish(host: MemberHost, name: str, *ports: PortRequest) -> Endpoint:
+    """A container runs there with these ports."""
+    await host.endpoint(network(host), name)
+    await host.services.endpoints.publish(network(host), name.ljust(64, "0"), ports)
+    found = host.services.cache.endpoint(network(host), name.ljust(64, "0"))
+    assert found is not None
+    return found
+
+
+async def end(host: MemberHost, name: str) -> None:
+    """The container is gone."""
+    ident = name.ljust(64, "0")
+    await host.services.endpoints.unpublish(network(host), ident)
+    await host.services.endpoints.detach(network(host), ident)
+    await host.services.endpoints.delete(network(host), ident)
+
+
+def led(host: MemberHost) -> dict[str, str]:
+    """What the host's kernel leads to other hosts: the place of the port, and the container's."""
+    return {f.element: f.value for f in host.facts if isinstance(f, Member) and is_ingress(f) and f.value}
+
+
+def masqueraded(host: MemberHost) -> set[str]:
+    """The addresses of other hosts whose answers must come back by this one."""
+    return {f.element.split(" . ")[0] for f in host.facts if isinstance(f, Member) and f.container == "elsewhere4"}
+
+
+async def test_a_port_leads_from_every_host_of_the_network_until_it_is_published_no_more(
+    hosts: list[MemberHost],
+) -> None:
+    """Not from the container's own by way of others; elsewhere it is held, against the programs of that host."""
+    first, second, third = hosts
+    one = await publish(first, "c1", asked(8080), asked(53, Protocol.UDP))
+    await turns(*hosts)
+    address = one.addresses[0]
+    for host in (second, third):
+        assert led(host) == {"6 . 8080": f"{address} . 80", "17 . 53": f"{address} . 80"}
+        assert masqueraded(host) == {str(address)}
+        assert (Protocol.TCP, ANY4, 8080) in host.guard.held
+    assert led(first) == {}
+    await end(first, "c1")
+    await turns(*hosts)
+    for host in (second, third):
+        assert (led(host), masqueraded(host), host.guard.held) == ({}, set(), set())
+
+
+async def test_what_a_host_publishes_itself_comes_first(hosts: list[MemberHost]) -> None:
+    """Whoever was first, and also at one address of its own; the port leads elsewhere again afterwards."""
+    first, second, third = hosts
+    one = await publish(first, "c1", asked(8080))
+    await turns(*hosts)
+    await publish(second, "c2", asked(8080))
+    await publish(third, "c3", asked(8080, host=ip_address("10.0.0.3")))
+    await turns(*hosts)
+    assert [led(host) for host in hosts] == [{}, {}, {}]
+    assert (Protocol.TCP, ANY4, 8080) in second.guard.held
+    await end(second, "c2")
+    await turns(*hosts)
+    assert led(second)["6 . 8080"] == f"{one.addresses[0]} . 80"
+    assert (Protocol.TCP, ANY4, 8080) in second.guard.held
+
+
+async def test_of_two_hosts_with_one_port_all_others_choose_alike(hosts: list[MemberHost]) -> None:
+    """The first in the order of hosts that is heard; with it gone, the other."""
+    first, second, third = hosts
+    containers = [await publish(first, "c1", asked(8080)), await publish(second, "c2", asked(8080))]
+    await turns(*hosts)
+    order = sorted((0, 1), key=lambda n: hosts[n].membership.entered()[0].host)
+    ahead, behind = [containers[n].addresses[0] for n in order]
+    assert led(third) == {"6 . 8080": f"{ahead} . 80"}
+    (ways,) = third.services.ingress_ports.of_network(network(third))
+    assert [way.port_binding.target for way in ways] == [ahead, behind]
+    hosts[order[0]].servers.cut(hosts[order[0]].setup.address)
+    for _ in range(20):
+        await turns(hosts[order[1]], third)
+    assert led(third) == {"6 . 8080": f"{behind} . 80"}
+
+
+async def test_a_program_of_the_host_keeps_its_port(hosts: list[MemberHost]) -> None:
+    """It is told who has it; once the port is free it leads elsewhere."""
+    first, second, _ = hosts
+    second.guard.taken[Protocol.TCP, 8080] = "nginx"
+    one = await publish(first, "c1", asked(8080))
+    await turns(*hosts)
+    assert led(second) == {}
+    (fault,) = [each for each in second.runtime.faults if "8080" in str(each)]
+    words = "of network web000000000 (ingress=any)"
+    assert fault.what == f"port 8080/tcp of this host does not lead to {one.addresses[0]} {words}"
+    assert "nginx" in fault.holder
+    del second.guard.taken[Protocol.TCP, 8080]
+    await turns(*hosts)
+    assert led(second) == {"6 . 8080": f"{one.addresses[0]} . 80"}
+    assert second.runtime.faults == ()
+
+
+async def test_an_address_is_one_of_the_host_that_has_it(hosts: list[MemberHost]) -> None:
+    """A port at one address leads from a host that has this address; loopback is each host's own."""
+    first, second, _ = hosts
+    await publish(first, "c1", asked(8080, host=ip_address("127.0.0.1")), asked(8081, host=ip_address("10.0.0.77")))
+    await turns(*hosts)
+    assert set(led(second)) == {"6 . 10.0.0.77 . 8081"}
+
+
+async def test_a_daemon_that_starts_while_the_cluster_is_away_leads_as_before(hosts: list[MemberHost]) -> None:
+    """By what its kernel has; what has changed is put right when the cluster is back."""
+    first, second, _ = hosts
+    await publish(first, "c1", asked(8080))
+    await turns(*hosts)
+    before = led(second)
+    second.servers.cut(second.setup.address)
+    await second.restart()
+    async with following(second):
+        await turns(second, times=4)
+        assert led(second) == before != {}
+        await end(first, "c1")
+        await turns(first)
+        second.servers.mend(second.setup.address)
+        await turns(second, times=5)
+        assert led(second) == {}
+
+
+async def test_a_container_that_moves_here_is_led_to_as_ones_own(hosts: list[MemberHost]) -> None:
+    """And what was lost from the kernel is back after a pass of repair."""
+    first, second, third = hosts
+    await publish(first, "c1", asked(8080))
+    await turns(*hosts)
+    await end(first, "c1")
+    moved = await publish(second, "c9", asked(8080))
+    await turns(*hosts)
+    assert led(second) == {}
+    assert led(first) == led(third) == {"6 . 8080": f"{moved.addresses[0]} . 80"}
+    for fact in [each for each in third.facts if isinstance(each, Member) and is_ingress(each)]:
+        del third.kernel.facts[fact.key]
+    await third.services.repair.once()
+    assert led(third) == led(first)
+
+
+async def test_who_leaves_the_network_leads_nowhere(hosts: list[MemberHost]) -> None:
+    """With the network its ports are free again."""
+    first, second, _ = hosts
+    await publish(first, "c1", asked(8080))
+    await turns(*hosts)
+    await second.services.networks.delete(network(second))
+    await turns(*hosts)
+    assert (led(second), second.guard.held) == ({}, set())
+
+
+async def test_a_network_with_ports_of_one_host_only_tells_of_none() -> None:
+    """As is usual."""
+    made = await members(2)
+    async with following(*made):
+        for host in made:
+            await take_part(host, "web")
+        await publish(made[0], "c1", asked(8080))
+        await turns(*made)
+        assert (led(made[1]), made[1].guard.held) == ({}, set())
