@@ -164,7 +164,7 @@ def test_nothing_acknowledged_is_lost_by_a_kill(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_nothing_acknowledged_is_lost_by_hundreds_of_kills(tmp_path: Path) -> None:
-    """Seven hundred kills under load, at moments all over a commit, a checkpoint and a recovery."""
+    """Four hundred kills under load, at moments all over a commit, a checkpoint and a recovery."""
     assert kill_often(tmp_path, rounds=400, seed=2) > 400
 
 
