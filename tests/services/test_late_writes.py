@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import ip_network
 
-from mooring.core.cluster_networks import ClusterNetwork
+from mooring.core.cluster_networks import ClusterNetwork, NetworkMember, VniHolder
 from mooring.services.cluster.late_writes import EXPECTED, LOOK, LateWrites
 from mooring.services.cluster.shared_values import SharedValues
 from mooring.testing.clocks import ManualClock
@@ -34,8 +34,13 @@ async def test_what_is_of_no_network_for_a_while_goes() -> None:
     values, late = host(servers)
     network = ClusterNetwork(id="n", space="default", subnets=(ip_network("10.31.0.0/24"), ip_network("fd31::/64")))
     await values.put(network, 0)
-    kept = ("block/default/0a1f0000p24/1", f"addr/default/fd31{'0' * 28}p64/fd31", "block/of a newer Mooring")
-    await written(servers, *STRAY, *kept)
+    for ident, number in (("n", 5000), ("gone", 5001)):
+        subnet = network.subnet if ident == "n" else ip_network("10.30.0.0/24")
+        await values.put(VniHolder(vni=number, network=ident, space="default", subnet=subnet), 0)
+        await values.put(NetworkMember(space="default", subnet=subnet, host="A", network=ident), 0)
+    kept = ("block/default/0a1f0000p24/1", f"addr/default/fd31{'0' * 28}p64/fd31", "block/of a newer Mooring",
+            "vni/00001388", "net/default/0a1f0000p24/A")  # fmt: skip
+    await written(servers, *STRAY, *kept[:3])
     await late.sweep()
     servers.clock.advance(29.0)
     await late.sweep()

@@ -138,9 +138,12 @@ def main() -> None:
         contextlib.closing(LabCluster(lab, Path(folder))) as cluster,
     ):
         chaos = Chaos(cluster, seconds, seed)
-        wrong = chaos.play()
-        if wrong:
-            print(*(host.logs() for host in cluster.hosts), sep="\n")
+        wrong = ["it was broken off"]
+        try:
+            wrong = chaos.play()
+        finally:
+            if wrong:
+                print(*(host.logs() for host in cluster.hosts), sep="\n", flush=True)
     for what, count in sorted(chaos.did.items()):
         print(f"{count:6} {what}")
     print(*wrong or ["nothing is wrong"], sep="\n")

@@ -36,13 +36,18 @@ class LateWrites:
         now = self._clock.boot()
         if now < self._next and now >= self._until and not self._seen:
             return
-        found = [entry for kind in keys.PARTS for entry in await self._values.under(kind)]
-        networks = [each.value for each in (await self._values.networks()).networks]
-        there: set[tuple[str, Subnet] | None] = {
-            (network.space, subnet) for network in networks if network is not None for subnet in network.subnets
-        }
-        there.add(None)
-        stray = [entry for entry in found if _place(entry) not in there]
+        # Before the networks, whose records are written before anything of theirs.
+        parts = [entry for kind in keys.PARTS for entry in await self._values.under(kind)]
+        vnis = await self._values.vnis()
+        seen = await self._values.networks()
+        networks = [each.value for each in seen.networks if each.value is not None]
+        places = {None, *((network.space, subnet) for network in networks for subnet in network.subnets)}
+        ids = {network.id for network in networks}
+        stray = [entry for entry in parts if _place(entry) not in places]
+        stray += [Entry(keys.vni_key(vni.vni), b"", at) for vni, at in vnis if vni.network not in ids]
+        for part, at in seen.members:
+            if part is not None and part.network not in ids:
+                stray.append(Entry(keys.member_key(part.space, part.subnet, part.host), b"", at))
         self._seen = {(e.key, e.revision): self._seen.get((e.key, e.revision), now) for e in stray}
         await self._values.drop(e for e in stray if now - self._seen[e.key, e.revision] >= self._sightings)
         self._next = now + LOOK

@@ -193,6 +193,7 @@ class SharedNetworks:
         """The host ("": this one) does not take part in a network with the subnet any more, nor advertises anything of
         this one; what is left of it is removed where it was the last. network: as the host knew it."""
         host = host or self._member.host
+        self._late.expect()
         if network.id:
             await self._values.clear(network_prefix(host, network.id))
         for _ in range(ATTEMPTS):
