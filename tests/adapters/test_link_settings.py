@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mooring.adapters.linux.link_settings import link_settings
+from mooring.adapters.linux.link_settings import link_settings, no_own_address
 from mooring.adapters.linux.links import Links
 from mooring.adapters.linux.sysctls import read_setting
 from mooring.core.datapath import BRIDGE_SETTINGS
@@ -51,3 +51,13 @@ def test_those_of_ipv6_are_not_there_without_it(bridge: None) -> None:
     """As on a bridge with an MTU below the least of IPv6 (RFC 8200, section 5)."""
     sh(f"ip link set {BRIDGE.name} mtu 1000")
     assert list(told()) == [path for path in PATHS if "/ipv4/" in path]
+
+
+def test_a_kernel_without_ipv6_is_told_nothing_of_its_addresses(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It would refuse the whole message."""
+    assert no_own_address(1280) != b""
+    assert no_own_address(1279) == b""
+    monkeypatch.setattr("mooring.adapters.linux.link_settings._IPV6", tmp_path / "ipv6")
+    assert no_own_address(1500) == b""

@@ -78,6 +78,14 @@ def test_a_veth_pair_is_made_and_plugged(links: Links) -> None:
     assert (peer["address"], peer["mtu"], "UP" in peer["flags"]) == (VETH.peer_mac, 1400, False)
 
 
+@pytest.mark.parametrize("mtu", [68, 1279])
+def test_a_pair_may_be_too_small_for_ipv6(links: Links, mtu: int) -> None:
+    """The kernel has none on such a link, and refuses what is said of its addresses."""
+    links.add_bridge(replace(BRIDGE, mtu=mtu))
+    links.add_veth(replace(VETH, mtu=mtu), index_of(links, "mr-one"))
+    assert (shown("mv-e")["mtu"], shown("mp-e")["mtu"]) == (mtu, mtu)
+
+
 def test_a_pair_may_be_born_with_its_peer_elsewhere(links: Links) -> None:
     """The peer is in the other namespace at once, as told, and never on the host."""
     elsewhere = Namespace.new()

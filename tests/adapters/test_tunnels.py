@@ -91,6 +91,13 @@ def test_what_somebody_changed_differs_and_is_put_right(place: Place, damage: st
     assert place.facts() == {DEVICE, REMOTE}
 
 
+def test_a_device_may_be_too_small_for_ipv6(place: Place) -> None:
+    """The kernel has none on such a link, and refuses what is said of its addresses."""
+    device = replace(DEVICE, mtu=600)
+    list(place.tunnels.add(device, place.bridge))
+    assert place.facts() == {device}
+
+
 def test_the_device_that_has_the_vni_is_named(place: Place) -> None:
     """Somebody made one by hand."""
     sh("ip link add theirs type vxlan id 77 local 192.0.2.1 dstport 4790")

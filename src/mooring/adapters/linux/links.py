@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from ipaddress import ip_interface
 from zlib import crc32
 
+from mooring.adapters.linux.link_settings import no_own_address
 from mooring.adapters.netlink.ownership import DAEMON, Owner
 from mooring.adapters.netlink.sockets import (
     NLM_F_CREATE,
@@ -41,7 +42,7 @@ _IFF_UP = 1
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER = 1, 3, 4, 10
 _IFLA_LINKINFO, _IFLA_IFALIAS, _IFLA_GROUP, _IFLA_EXT_MASK = 18, 20, 27, 29
 _IFLA_LINK, _IFLA_LINK_NETNSID, _IFLA_TARGET_NETNSID = 5, 37, 46
-_IFLA_AF_SPEC, _IFLA_NET_NS_FD, _INET6_ADDR_GEN_MODE, _ADDR_GEN_NONE = 26, 28, 8, 1
+_IFLA_AF_SPEC, _IFLA_NET_NS_FD = 26, 28
 _INFO_KIND, _INFO_DATA, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 1, 2, 4, 5
 _VETH_INFO_PEER = 1
 _BR_FORWARD_DELAY, _BR_STP_STATE, _BR_MCAST_SNOOPING, _BR_MULTI_BOOLOPT = 1, 5, 23, 46
@@ -294,7 +295,7 @@ class Links:
             + u32(_IFLA_MASTER, bridge)
             + nest(_IFLA_LINKINFO, text(_INFO_SLAVE_KIND, "bridge"), port)
             # A port needs no address of its own, nor the neighbour discovery that comes with one.
-            + nest(_IFLA_AF_SPEC, nest(socket.AF_INET6, u8(_INET6_ADDR_GEN_MODE, _ADDR_GEN_NONE)))
+            + no_own_address(veth.mtu)
         )
         return Message(_NEWLINK, 0, payload)
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from ipaddress import ip_address
 
 from mooring.adapters.linux.domain_links import DomainLinks
+from mooring.adapters.linux.link_settings import no_own_address
 from mooring.adapters.linux.links import Link, Links
 from mooring.adapters.linux.neighbours import Neighbours, remote_of
 from mooring.adapters.netlink.sockets import (
@@ -35,9 +36,8 @@ from mooring.core.networks import Address
 from mooring.core.plumbing import Add, Op, RemoteFact, Remove, Vxlan
 
 _NEWLINK, _GETLINK, _SETLINK = 16, 18, 19
-_IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_LINKINFO, _IFLA_LINK_NETNSID, _IFLA_AF_SPEC = 3, 4, 10, 18, 37, 26
+_IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_LINKINFO, _IFLA_LINK_NETNSID = 3, 4, 10, 18, 37
 _INFO_KIND, _INFO_DATA, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 1, 2, 4, 5
-_INET6_ADDR_GEN_MODE, _ADDR_GEN_NONE = 8, 1
 _VXLAN_ID, _VXLAN_LOCAL, _VXLAN_LEARNING, _VXLAN_PORT, _VXLAN_LOCAL6 = 1, 4, 7, 15, 17
 _BRPORT_LEARNING, _BRPORT_UNICAST_FLOOD, _BRPORT_MCAST_FLOOD, _BRPORT_BCAST_FLOOD = 8, 9, 27, 30
 _BRPORT_NEIGH_SUPPRESS, _BRPORT_ISOLATED = 32, 33
@@ -192,7 +192,7 @@ class Tunnels:
             + u32(_IFLA_MTU, wanted.mtu)
             + u32(_IFLA_MASTER, bridge)
             + nest(_IFLA_LINKINFO, text(_INFO_SLAVE_KIND, "bridge"), nest(_INFO_SLAVE_DATA, settings))
-            + nest(_IFLA_AF_SPEC, nest(socket.AF_INET6, u8(_INET6_ADDR_GEN_MODE, _ADDR_GEN_NONE)))
+            + no_own_address(wanted.mtu)
         )
         return Message(_NEWLINK, 0, payload)
 
