@@ -11,6 +11,7 @@ from contextlib import suppress
 import msgspec
 
 from mooring.core.address_claims import AddressClaim, Identity, Phase, Spec, used
+from mooring.core.blocks import Decides
 from mooring.core.faults import StaleRevision
 from mooring.core.keys import outlives
 from mooring.core.networks import Address, Subnet
@@ -43,7 +44,11 @@ class ClaimKeys:
 
     async def at(self, space: str, subnet: Subnet, address: Address) -> AddressClaim | None:
         """The claim of the address, whoever has it; None for none."""
-        return (await self._known.decides(space, subnet, address)).claim
+        return (await self.decides(space, subnet, address)).claim
+
+    async def decides(self, space: str, subnet: Subnet, address: Address) -> Decides:
+        """Who decides over the address."""
+        return await self._known.decides(space, subnet, address)
 
     async def rekey(self, claim: AddressClaim, key: str, uses: bool = False) -> bool:
         """The claim, which this host keeps, belongs to the key, and nothing leads to it by the key that it had; whether

@@ -25,6 +25,7 @@ from mooring.services.ipam.kept_address_rows import kept_for, kept_subnets
 from mooring.services.operations.explain import explain_in_pool
 from mooring.services.operations.inspection import Inspection
 from mooring.services.operations.next_starts import said_of
+from mooring.services.operations.other_hosts import OtherHosts
 from mooring.services.operations.outside_pools import subnet_by_rule
 from mooring.services.operations.references import network_meant, pools_meant, subnet_in
 from mooring.services.operations.things_named import of_dns_name, of_lost_port, of_vnics, ports_named
@@ -42,7 +43,8 @@ Place = tuple[str, Address]
 
 
 class Lookup:
-    """Answers `explain`. names: what the engine calls everything. host_names: None where nothing has DNS names."""
+    """Answers `explain`. names: what the engine calls everything. host_names: None where nothing has DNS names.
+    others: None for a host that is never in a cluster."""
 
     def __init__(
         self,
@@ -53,6 +55,7 @@ class Lookup:
         names: Callable[[], Awaitable[EngineNames]],
         host: HostAddresses,
         host_names: HostNames | None = None,
+        others: OtherHosts | None = None,
     ) -> None:
         self._inspection = inspection
         self._cache = cache
@@ -61,6 +64,7 @@ class Lookup:
         self._names = names
         self._host = host
         self._host_names = host_names
+        self._others = others
 
     async def explain(self, what: str) -> Explanation:
         """All that is known of the address, the subnet or the network, or of what the container, the compose service,
@@ -76,7 +80,9 @@ class Lookup:
             if not what or "%" in what or re.fullmatch(r"[0-9]+(\.[0-9]*)+|::[fF]{4}:.+", what):
                 raise
         else:
-            return await self._host.explain(self._inspection.explain(address, await self._names()))
+            found = self._inspection.explain(address, await self._names())
+            found = await self._others.explain(found) if self._others is not None else found
+            return await self._host.explain(found)
         names = await self._names()
         if subnet_in(what) is not None:
             return self._of_subnet(what, names)

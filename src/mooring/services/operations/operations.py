@@ -38,6 +38,7 @@ from mooring.services.operations.lookup import Lookup
 from mooring.services.operations.network_port_rows import NetworkPortRows
 from mooring.services.operations.network_ports import NetworkPorts
 from mooring.services.operations.next_starts import upgrade_notes
+from mooring.services.operations.other_hosts import OtherHosts
 from mooring.services.operations.readiness import ReadinessChecks
 from mooring.services.operations.reservations import Reservations
 from mooring.services.operations.subnet_pool_rows import SubnetPoolRows
@@ -105,6 +106,7 @@ def operations(
     )
     reattachment = services.keeping.reattachment if services.keeping is not None else None
     holds = Holds(cache, services.ipam, services.holders, engine, reattachment, clock, policy)
+    host_names = services.keeping.host_names if services.keeping is not None else None
     hosts = {policy.host: daemon.host_name} if daemon.host_name else {}
     names = partial(names_told, engine, hosts)
     cluster = _membership(services, world, daemon)
@@ -119,7 +121,8 @@ def operations(
             services.ipam.fixed_index,
             names,
             services.ipam.host,
-            services.keeping.host_names if services.keeping is not None else None,
+            host_names,
+            OtherHosts(cache, services.ipam.shared, host_names.remote if host_names is not None else None),
         ),
         Reservations(cache, services.ipam, engine, clock, policy, holds),
         Doctor(services, engine, clock, policy.host, changes, dns_server, further),
