@@ -172,6 +172,11 @@ class LabCluster:
         self._drop(one.number, other.number)
         self._drop(other.number, one.number)
 
+    def narrow(self, one: Host, other: Host, length: int) -> None:
+        """Packets of more bytes vanish between the two hosts, and nobody is told."""
+        self._drop(one.number, other.number, f"meta length > {length}")
+        self._drop(other.number, one.number, f"meta length > {length}")
+
     def unplug(self, host: Host) -> None:
         """The host's cable is pulled."""
         self._lab.underlay.cut(host.number)

@@ -106,7 +106,6 @@ def operations(
     )
     reattachment = services.keeping.reattachment if services.keeping is not None else None
     holds = Holds(cache, services.ipam, services.holders, engine, reattachment, clock, policy)
-    host_names = services.keeping.host_names if services.keeping is not None else None
     hosts = {policy.host: daemon.host_name} if daemon.host_name else {}
     names = partial(names_told, engine, hosts)
     cluster = _membership(services, world, daemon)
@@ -114,16 +113,7 @@ def operations(
     addresses = AddressesById(cache, services.ipam, engine, clock, holds, names)
     return Operations(
         inspection,
-        Lookup(
-            inspection,
-            cache,
-            endpoint_index,
-            services.ipam.fixed_index,
-            names,
-            services.ipam.host,
-            host_names,
-            OtherHosts(cache, services.ipam.shared, host_names.remote if host_names is not None else None),
-        ),
+        _lookup(services, inspection, names),
         Reservations(cache, services.ipam, engine, clock, policy, holds),
         Doctor(services, engine, clock, policy.host, changes, dns_server, further),
         names,
@@ -153,6 +143,15 @@ def operations(
 def _cluster_network_rows(services: Services) -> ClusterNetworkRows:
     overlays, ingress = services.repair.overlays, services.ingress_ports
     return ClusterNetworkRows(services.cache, lambda: services.ipam.shared.plan, overlays.of, ingress.of_network)
+
+
+def _lookup(services: Services, inspection: Inspection, names: Callable[[], Awaitable[EngineNames]]) -> Lookup:
+    cache, ipam = services.cache, services.ipam
+    host_names = services.keeping.host_names if services.keeping is not None else None
+    others = OtherHosts(cache, ipam.shared, host_names.remote if host_names is not None else None)
+    return Lookup(
+        inspection, cache, services.endpoint_index, ipam.fixed_index, names, ipam.host, host_names, others
+    )  # fmt: skip
 
 
 def _membership(services: Services, world: World, daemon: DaemonFacts) -> ClusterMembership:
