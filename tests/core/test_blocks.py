@@ -13,6 +13,7 @@ from mooring.core.blocks import (
     Block,
     Decides,
     HostBlock,
+    behind,
     carved_out,
     decides,
     dispensable,
@@ -170,3 +171,16 @@ def test_two_claims_are_the_same_by_their_sequence_and_generation() -> None:
     assert not later.is_of("A", "s2", 1)
     assert not now.is_of("A", "s1", 1)
     assert not now.is_of("B", "s2", 1)
+
+
+def test_what_is_behind_a_host_is_told_with_the_fewest_prefixes() -> None:
+    """Blocks that lie side by side are one; an address in none of them is alone; one that is leaving is not told."""
+    subnet = ip_network("10.9.0.0/24")
+
+    def block(index: int, leaving: bool = False) -> HostBlock:
+        return HostBlock(space="default", subnet=subnet, index=index, generation=1, leaving=leaving)
+
+    addresses = [ip_address(f"10.9.0.{last}") for last in (35, 99, 81)]
+    found = behind([block(2), block(3), block(6, leaving=True), block(9)], addresses)
+    assert [str(prefix) for prefix in found] == ["10.9.0.32/27", "10.9.0.144/28", "10.9.0.81/32", "10.9.0.99/32"]
+    assert behind([], []) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 
 from tests.e2e.lab import Host, Lab, eventually
@@ -67,3 +68,33 @@ def test_internal_and_icc_are_as_on_one_host(cluster: LabCluster, lab: Lab) -> N
     with Server(inside(two), "two", 80):
         assert not reaches(inside(one), address, 80)
     assert pings(inside(one), lab.outside.ipv4)
+
+
+def test_a_port_leads_to_its_container_from_any_host_of_the_network(cluster: LabCluster, lab: Lab) -> None:
+    """With ingress=any, by both families; an own container comes first, and one that is gone is led to no more."""
+    one, two, three = cluster.hosts
+    together(*(partial(host.create_network, "any", *DUAL, "-o", "ingress=any") for host in cluster.hosts))
+
+    def answers(host: Host) -> set[str]:
+        with suppress(OSError):
+            return {ask_udp(lab.outside.network, at, 8080, 0.6).server for at in (host.ipv4, host.ipv6)}
+        return set()
+
+    def led(host: Host) -> str:
+        return host.namespace.run("nft", "list", "map", "inet", "mooring", "ingress4").output
+
+    one.run_container("web", "--network", "any", "-p", "8080:80/udp", "-p", "8080:80")
+    with Server(one.container_network("web"), "web", 80):
+        for host in (two, three):
+            eventually(lambda h=host: answers(h) == {"web"}, f"host {host.number} leads to it", 10)  # type: ignore[misc]
+            assert ask_tcp(lab.outside.network, host.ipv4, 8080).server == "web"
+        two.run_container("mine", "--network", "any", "-p", "8080:80/udp")
+        with Server(two.container_network("mine"), "mine", 80):
+            assert answers(two) == {"mine"}
+            assert answers(one) == {"web"}
+    one.docker("rm", "-f", "web")
+    with Server(two.container_network("mine"), "mine", 80):
+        for host in (one, three):
+            eventually(lambda h=host: answers(h) == {"mine"}, f"host {host.number} leads to the other", 10)  # type: ignore[misc]
+    two.docker("rm", "-f", "mine")
+    eventually(lambda: not any("8080" in led(host) for host in cluster.hosts), "nothing is led to", 10)

@@ -155,6 +155,8 @@ def cluster_facts(part: NetworkPart | None) -> list[tuple[str, str]]:
     else:
         names = ((each.name or each.host) + (f" (as {each.network})" if each.network else "") for each in part.hosts)
         facts.append(("Hosts", ", ".join(names)))
+    if part.prefixes:
+        facts.append(("Behind it", ", ".join(part.prefixes)))
     return [*facts, *(("Leads to", line) for line in part.ingress)]
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
+from ipaddress import collapse_addresses, ip_network, summarize_address_range
 from math import gcd
 
 import msgspec
@@ -24,6 +25,22 @@ from mooring.core.networks import Address, Subnet
 LENGTHS = {4: 28, 6: 120}
 # The next block is claimed when fewer addresses are free; an empty one goes when twice as many are free without it.
 LOW = 8
+
+
+def behind(blocks: Iterable[HostBlock], addresses: Iterable[Address]) -> list[Subnet]:
+    """The fewest prefixes that have a host's blocks of a subnet, and its addresses that are in none of them. Where
+    another host has an address of one of the blocks, that host's prefix is the longer one."""
+    found = [
+        part for block in blocks if not block.leaving for part in _prefixes(block.subnet.version, *block.numbers())
+    ]
+    whole: list[Subnet] = list(collapse_addresses(found))  # type: ignore[type-var]
+    single = {ip_network(address) for address in addresses if not any(address in part for part in whole)}
+    return [*whole, *sorted(single, key=lambda each: int(each.network_address))]
+
+
+def _prefixes(version: int, start: int, end: int) -> Iterable[Subnet]:
+    first, last = address_of(version, start), address_of(version, end - 1)
+    return summarize_address_range(first, last)
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ class NetworkPart(msgspec.Struct, frozen=True):
     """A host's part in a network of the cluster. id: of the network, in the cluster; "" while that has not been asked.
     vni: 0 for none. own: this host's own addresses in it. hosts: who takes part; None while the cluster does not
     answer, and why that is, is in `unreached`. ingress: which ports of this host lead to containers of other hosts,
-    a line each."""
+    a line each. prefixes: what of the network is behind this host, of one without tunnels."""
 
     id: str
     vni: int
@@ -81,3 +81,4 @@ class NetworkPart(msgspec.Struct, frozen=True):
     hosts: list[NetworkMemberRow] | None = None
     unreached: str = ""
     ingress: list[str] = []
+    prefixes: list[str] = []

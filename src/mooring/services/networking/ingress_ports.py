@@ -178,7 +178,10 @@ class IngressPorts:
         """What is published here, or is here, comes first; and networks come and go."""
         if not self._told and not self._held:
             return
-        if any(isinstance(each, Endpoint | HostNetwork | Network) for each in (before, after)):
+        if any(isinstance(each, HostNetwork | Network) for each in (before, after)):
+            self._woken.set()
+        here = [each.published if isinstance(each, Endpoint) else None for each in (before, after)]
+        if here[0] != here[1]:
             self._woken.set()
 
 

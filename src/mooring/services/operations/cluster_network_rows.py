@@ -9,12 +9,16 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
+from mooring.core.blocks import HostBlock, behind
+from mooring.core.cluster_networks import HostNetwork
 from mooring.core.cluster_views import NetworkMemberRow, NetworkPart
 from mooring.core.faults import Fault
 from mooring.core.ingress import Way
+from mooring.core.networks import Subnet
 from mooring.core.overlays import Overlay, fitted_mtu
 from mooring.core.views import NetworkDetail
 from mooring.services.cluster.address_plan import AddressPlan
+from mooring.services.records.endpoint_index import EndpointIndex
 from mooring.services.records.record_cache import RecordCache
 
 
@@ -25,11 +29,12 @@ class ClusterNetworkRows:
     def __init__(
         self,
         cache: RecordCache,
+        index: EndpointIndex,
         plan: Callable[[], AddressPlan | None],
         overlay: Callable[[str], Overlay | None],
         ingress: Callable[[str], list[list[Way]]],
     ) -> None:
-        self._cache, self._plan, self._overlay, self._ingress = cache, plan, overlay, ingress
+        self._cache, self._index, self._plan, self._overlay, self._ingress = cache, index, plan, overlay, ingress
 
     async def completed(self, detail: NetworkDetail) -> NetworkDetail:
         """With this host's part in the cluster's network, and who else takes part, if it is one. Raises no Fault."""
@@ -40,7 +45,10 @@ class ClusterNetworkRows:
         network, overlay = self._cache.network(detail.id), self._overlay(detail.id)
         if network is not None and overlay is not None:
             detail = msgspec.structs.replace(detail, mtu=fitted_mtu(network, overlay))
-        shown = NetworkPart(shared.id, shared.vni, [str(address) for address in part.own])
+        prefixes = (
+            [] if shared.overlay else [str(prefix) for each in shared.subnets for prefix in self._behind(part, each)]
+        )
+        shown = NetworkPart(shared.id, shared.vni, [str(address) for address in part.own], prefixes=prefixes)
         if plan is None:
             shown = msgspec.structs.replace(shown, unreached="this host is in no cluster")
             return msgspec.structs.replace(detail, cluster=shown)
@@ -56,6 +64,13 @@ class ClusterNetworkRows:
         led = [_in_words(ways, names) for ways in self._ingress(detail.id)]
         shown = msgspec.structs.replace(shown, ingress=led)
         return msgspec.structs.replace(detail, cluster=shown)
+
+    def _behind(self, part: HostNetwork, subnet: Subnet) -> list[Subnet]:
+        """What of the subnet a router has to send to this host."""
+        place = part.shared.space, subnet
+        blocks = [block for block in self._cache.every(HostBlock) if (block.space, block.subnet) == place]
+        endpoints = self._index.of_network(part.network)
+        return behind(blocks, (each for endpoint in endpoints for each in endpoint.addresses if each in subnet))
 
 
 def _in_words(ways: list[Way], names: Mapping[str, str]) -> str:

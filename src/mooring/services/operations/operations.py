@@ -142,7 +142,8 @@ def operations(
 
 def _cluster_network_rows(services: Services) -> ClusterNetworkRows:
     overlays, ingress = services.repair.overlays, services.ingress_ports
-    return ClusterNetworkRows(services.cache, lambda: services.ipam.shared.plan, overlays.of, ingress.of_network)
+    cache, index = services.cache, services.endpoint_index
+    return ClusterNetworkRows(cache, index, lambda: services.ipam.shared.plan, overlays.of, ingress.of_network)
 
 
 def _lookup(services: Services, inspection: Inspection, names: Callable[[], Awaitable[EngineNames]]) -> Lookup:
