@@ -90,7 +90,8 @@ class FixedHost(HolderHost):
     async def turn(self) -> list[Fault]:
         """One of the plan's, and one of the fixed addresses'."""
         turn = await self.plan.turn()
-        return [*turn.faults, *await self.services.ipam.fixed_claims.turn()]
+        ipam = self.services.ipam
+        return [*turn.faults, *await ipam.fixed_claims.turn(), *await ipam.new_claims.turn()]
 
     # What people do.
 
@@ -110,6 +111,11 @@ class FixedHost(HolderHost):
         assert admission is not None
         self.engine_creates(name, spec, admission)
         return admission
+
+    @property
+    def pool(self) -> str:
+        """The id of the shared one."""
+        return self.known(self.full(WEB)).ipv4[0].pool
 
     def claim(self, address: object) -> HostClaim | None:
         """What the host keeps of it."""

@@ -354,12 +354,12 @@ async def test_a_network_takes_its_addresses_with_it(host: MemoryHost, addresses
     assert addresses.owners() == []
 
 
-async def test_in_a_subnet_that_is_shared_with_other_hosts_no_id_gets_an_address(
+async def test_in_a_subnet_that_is_shared_with_other_hosts_no_id_gets_an_address_without_their_cluster(
     host: MemoryHost, addresses: AddressesById
 ) -> None:
-    """The records of one host do not bind the others."""
+    """The records of one host do not bind the others (with it: test_new_claims)."""
     await share(host)
-    with pytest.raises(Conflict, match=r"10\.32\.0\.0/24 is shared with other hosts"):
+    with pytest.raises(Unavailable, match=r"10\.32\.0\.0/24 is shared with other hosts"):
         await allocate(addresses, "x")
-    with pytest.raises(Conflict, match=r"10\.32\.0\.0/24 is shared with other hosts"):
+    with pytest.raises(Unavailable, match=r"10\.32\.0\.0/24 is shared with other hosts"):
         await claim(addresses, "x", "10.32.0.9/24")

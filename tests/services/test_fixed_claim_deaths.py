@@ -6,19 +6,29 @@ daemon starts again, and what hosts keep, what the cluster has and what containe
 
 from __future__ import annotations
 
+from asyncio import Event
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from ipaddress import ip_address
 
 import pytest
 
 from mooring.core.address_claims import HostClaim, Phase
 from mooring.core.intents import Intent
+from mooring.core.keys import is_ports
 from mooring.core.leases import Lease, State
+from mooring.core.network_ports import NetworkPort
 from mooring.ports import Transaction
+from mooring.services.operations.addresses_by_id import Where
+from mooring.services.operations.network_ports import PortSpec
 from mooring.testing.memory_cluster import Step
 from mooring.testing.memory_store import MemoryStore, When
 from tests.services.fixed_hosts import SPACE, FixedHost, FixedWorld, fixed_world
 from tests.services.holder_hosts import ident
+from tests.services.operators import operate
+
+# Addresses of nobody's block at the beginning.
+NOBODYS, RESERVED = "10.0.0.60", "10.0.0.61"
 
 
 class Death(BaseException):
@@ -112,8 +122,40 @@ async def remove(world: FixedWorld) -> None:
         await host.turn()
 
 
+async def reserve(world: FixedWorld) -> None:
+    """An address that nobody has, and one that somebody uses in this host's own block."""
+    host = world.hosts[0]
+    operated = operate(host)
+    await operated.reservations.reserve(None, ip_address(NOBODYS), ip_address(NOBODYS), "db", "", None, False)
+    await operated.addresses_by_id.allocate("lab", Where(), check_alive=False, wait=0.0, hung_up=Event())
+
+
+async def unreserve(world: FixedWorld) -> None:
+    """What is reserved is free, everywhere."""
+    host = world.hosts[0]
+    await operate(host).reservations.release(None, ip_address(RESERVED), False, False)
+    for _ in range(2):
+        await host.turn()
+
+
+async def make_port(world: FixedWorld) -> None:
+    """With an address of its own."""
+    host = world.hosts[0]
+    operated = operate(host)
+    await operated.network_ports.create(PortSpec(host.full("web"), name="p"), False, await operated.names())
+    await host.turn()
+
+
+async def end_port(world: FixedWorld) -> None:
+    """Its address is free, everywhere."""
+    host = world.hosts[0]
+    await operate(host).network_ports.remove("gone", False, False)
+    for _ in range(2):
+        await host.turn()
+
+
 OPERATIONS: list[Callable[[FixedWorld], Awaitable[None]]] = [
-    create, create_labelled, come, refused, other_address, run, remove,
+    create, create_labelled, come, refused, other_address, run, remove, reserve, unreserve, make_port, end_port,
 ]  # fmt: skip
 
 
@@ -129,6 +171,10 @@ async def lived(operation: Callable[[FixedWorld], Awaitable[None]], fate: Fate) 
         await one.create("old", "mine")
         await one.create("alone")
         await two.create("there", "theirs")
+        operated = operate(one)
+        await operated.reservations.reserve(None, ip_address(RESERVED), ip_address(RESERVED), "x", "", None, False)
+        spec = PortSpec(one.full("web"), name="gone")
+        await operated.network_ports.create(spec, False, await operated.names())
         await world.turns()
 
         async def pause(step: Step) -> None:
@@ -152,7 +198,7 @@ async def lived(operation: Callable[[FixedWorld], Awaitable[None]], fate: Fate) 
 def wrong(host: FixedHost) -> list[str]:
     """Records of one host that do not fit."""
     cache = host.services.cache
-    fixed = {str(lease.address) for lease in cache.every(Lease) if lease.state is State.FIXED}
+    fixed = {str(lease.address) for lease in cache.every(Lease) if lease.state in (State.FIXED, State.RESERVED)}
     kept = {str(claim.claim.address): claim.phase for claim in cache.every(HostClaim)}
     named = {
         str(address)
@@ -162,6 +208,9 @@ def wrong(host: FixedHost) -> list[str]:
     }
     found = [f"{host.name} keeps {kept}, and has {fixed}"] * (kept != dict.fromkeys(fixed, Phase.HELD))
     found += [f"{host.name} has not {named - fixed} that containers name"] * bool(named - fixed)
+    ports = {port.key for port in cache.every(NetworkPort)}
+    keys = {lease.key for lease in cache.every(Lease) if is_ports(lease.key)}
+    found += [f"{host.name} has {ports}, and leases of {keys}"] * (ports != keys)
     return found + [f"{host.name} has an intent"] * cache.count(Intent)
 
 

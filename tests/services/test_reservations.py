@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_network
 import msgspec
 import pytest
 
-from mooring.core.faults import BadRequest, Conflict, Fault, NotFound, StaleRevision
+from mooring.core.faults import BadRequest, Conflict, Fault, NotFound, StaleRevision, Unavailable
 from mooring.core.leases import Active, Lease, State
 from mooring.core.requests import AddressRequest, PoolRequest, Role
 from mooring.core.views import Change
@@ -315,11 +315,13 @@ async def test_another_writer_is_first_and_it_is_decided_anew(
     assert (lease.key, lease.note) == ("key:b", "new")
 
 
-async def test_in_a_subnet_that_is_shared_with_other_hosts_nothing_is_reserved(
+async def test_in_a_subnet_that_is_shared_with_other_hosts_nothing_is_reserved_without_their_cluster(
     host: MemoryHost, operated: Operations
 ) -> None:
-    """The records of one host do not bind the others."""
+    """The records of one host do not bind the others (with it: test_new_claims)."""
     await share(host)
-    with pytest.raises(Conflict, match=r"10\.32\.0\.0/24 is shared with other hosts"):
+    with pytest.raises(
+        Unavailable, match=r"10\.32\.0\.0/24 is shared with other hosts, and this host is in no cluster"
+    ):
         await reserve(operated, "10.32.0.9")
     assert [lease.state for lease in host.services.cache.every(Lease)] == [State.GATEWAY, State.DYNAMIC]

@@ -13,11 +13,12 @@ from enum import Enum
 import msgspec
 
 from mooring.core.faults import Conflict, Unavailable
-from mooring.core.keys import key_in_words, outlives
-from mooring.core.leases import Lease, Verdict
+from mooring.core.keys import RESERVED_KEY, is_reservations, key_in_words, outlives
+from mooring.core.leases import Lease, State, Verdict
 from mooring.core.networks import Address, Subnet
 from mooring.core.sessions import SessionRule, Standing
 from mooring.core.times import moment
+from mooring.core.whom import HOST, whom_in_words
 
 
 class AddressClaim(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +47,7 @@ class AddressClaim(msgspec.Struct, frozen=True, kw_only=True):
 
     def held_by(self) -> str:
         """Who has it, for a person."""
-        whose = f"{key_in_words(self.key)} " if self.key else ""
+        whose = f"{_owner(self.key)} " if self.key else ""
         where = f"on host {self.host}" if self.host else "on a host that was forgotten"
         return f"{whose}{where}, {'in use' if self.boot else 'idle'} since {moment(self.since)}"
 
@@ -59,6 +60,14 @@ class AddressClaim(msgspec.Struct, frozen=True, kw_only=True):
     def is_of(self, host: str, sequence: str, generation: int) -> bool:
         """Whether it is just this one, of the host."""
         return (self.host, self.sequence, self.generation) == (host, sequence, generation)
+
+
+def _owner(key: str) -> str:
+    """Whose it is, for a person."""
+    if not is_reservations(key):
+        return key_in_words(key)
+    whom = key.removeprefix(RESERVED_KEY)
+    return f"a reservation for {'the host itself' if whom == HOST else whom_in_words(whom)}"
 
 
 class Phase(Enum):
@@ -148,9 +157,15 @@ def alike(claim: AddressClaim, lease: Lease, host: str, moves: bool) -> AddressC
     the host had. A key that outlives its containers is not changed here: it is found by another value."""
     after = without(claim, host)
     mine = lease.holders or {lease.key}
-    key = claim.key if outlives(claim.key) or outlives(lease.key) else lease.key
+    key = claim.key if outlives(claim.key) or outlives(lease.key) or lease.whom else lease.key
     holders = after.holders | {f"{host}/{each}" for each in mine}
     return msgspec.structs.replace(after, key=key, mac=lease.mac, holders=holders, moves=moves)
+
+
+def claimed_for(lease: Lease) -> str:
+    """What the claim of the lease's address belongs to. What is reserved stays its host's, whatever key has it
+    meanwhile: no other host may come to have it by that."""
+    return RESERVED_KEY + lease.whom if lease.state is State.RESERVED or lease.whom else lease.key
 
 
 def taken(claim: AddressClaim) -> Conflict:
@@ -167,7 +182,7 @@ def at_once(key: str) -> Unavailable:
 @dataclass(frozen=True, slots=True)
 class Spec:
     """What a claim is asked for. sequence: drawn by who asks. holder: full container id. boot: of the asker, where the
-    address is in use there already."""
+    address is in use there already. new: only where the key has no address yet, on no host."""
 
     space: str
     subnet: Subnet
@@ -177,6 +192,7 @@ class Spec:
     holder: str = ""
     moves: bool = False
     boot: str = ""
+    new: bool = False
 
     def claim(self, address: Address, host: str, now: float) -> AddressClaim:
         """The claim of the address."""

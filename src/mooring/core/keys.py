@@ -16,6 +16,8 @@ KEY_LABEL = "mooring.key"
 CONTAINER_KEY = "container:"
 # How the key of a port's addresses begins (core/network_ports.py); nothing that a container does ends them.
 PORT_KEY = "port:"
+# How what a claim belongs to begins whose address is reserved on its host (core/reservations.py): no lease's key does.
+RESERVED_KEY = "reserved:"
 # Names the ports that a container is to have, by id or name, joined by commas.
 PORT_LABEL = "mooring.port"
 LONGEST_KEY = 200
@@ -90,7 +92,12 @@ def compose_service(labels: Mapping[str, str]) -> str:
 
 def outlives(key: str) -> bool:
     """Whether the key means something after its container is gone."""
-    return bool(key) and not key.startswith(CONTAINER_KEY)
+    return bool(key) and not key.startswith((CONTAINER_KEY, RESERVED_KEY))
+
+
+def is_reservations(key: str) -> bool:
+    """Whether what belongs to the key is reserved on a host, for whom the key says."""
+    return key.startswith(RESERVED_KEY)
 
 
 def is_ports(key: str) -> bool:

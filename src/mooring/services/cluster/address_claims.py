@@ -29,7 +29,7 @@ from mooring.core.address_claims import (
     without,
 )
 from mooring.core.faults import Conflict, NotFound, StaleRevision, Unavailable
-from mooring.core.keys import outlives
+from mooring.core.keys import is_reservations, outlives
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Address, Subnet
 from mooring.core.sessions import Standing, check_alone
@@ -47,15 +47,9 @@ class AddressClaims:
     """`claim`, `use`, `leave`, `release`, and `settle` for what was begun. One address is one thing at a time."""
 
     def __init__(
-        self,
-        cache: RecordCache,
-        blocks: HostBlocks,
-        wants: Wants,
-        sessions: Sessions,
-        values: SharedValues,
-        clock: Clock,
-        member: Member,
-    ) -> None:
+        self, cache: RecordCache, blocks: HostBlocks, wants: Wants, sessions: Sessions, values: SharedValues,
+        clock: Clock, member: Member,
+    ) -> None:  # fmt: skip
         self._cache, self._blocks, self._wants = cache, blocks, wants
         self._sessions, self._values, self._clock, self._member = sessions, values, clock, member
         self._known = KnownClaims(values, blocks)
@@ -81,6 +75,8 @@ class AddressClaims:
         """
         seen = await self._known.identity(spec)
         if (known := await self._known.of_identity(spec, seen)) is not None:
+            if spec.new:
+                raise taken(known)
             return await self._take(known, spec, force)
         wanted = spec.claim(address, self._member.host, self._clock.now())
         async with self.turn_of(wanted):
@@ -285,8 +281,10 @@ class AddressClaims:
         return bool(claim.boot) or self._dynamic(claim) is not None
 
     def _dynamic(self, claim: AddressClaim) -> Lease | None:
-        """The dynamic lease that the claim is for: such a claim has no key, and goes with the lease."""
-        lease = self._cache.lease(claim.space, claim.address) if not claim.key else None
+        """The dynamic lease that the claim is for: such a claim has no key, and goes with the lease, or is that of the
+        reservation by which the address was given."""
+        keyless = not claim.key or is_reservations(claim.key)
+        lease = self._cache.lease(claim.space, claim.address) if keyless else None
         return lease if lease is not None and lease.state is State.DYNAMIC else None
 
     async def abandon(self, claim: AddressClaim) -> None:

@@ -39,6 +39,7 @@ from mooring.core.requests import AddressRequest, PoolGrant, PoolRequest, Role
 from mooring.ports import Clock
 from mooring.services.ipam.fixed_claims import FixedClaims
 from mooring.services.ipam.host_addresses import HostAddresses, HostNetworks
+from mooring.services.ipam.new_claims import NewClaims
 from mooring.services.ipam.pending_allocations import PendingAllocations
 from mooring.services.ipam.pool_ids import PoolNames
 from mooring.services.ipam.pools import ATTEMPTS, BATCH, Draft, IpamPolicy, Pools, contended
@@ -58,16 +59,12 @@ class Ipam:
     """The IPAM driver's use cases. Build it before the cache is loaded."""
 
     def __init__(
-        self,
-        cache: RecordCache,
-        clock: Clock,
-        policy: IpamPolicy,
-        host_networks: HostNetworks,
+        self, cache: RecordCache, clock: Clock, policy: IpamPolicy, host_networks: HostNetworks,
         elsewhere: Callable[[], Iterable[Subnet]] = tuple,
-    ) -> None:
+    ) -> None:  # fmt: skip
         """elsewhere: as ipam.pools has it."""
         self._cache, self._clock, self._policy = cache, clock, policy
-        self._index = self.index = AddressIndex(cache)
+        index = self._index = self.index = AddressIndex(cache)
         self.fixed_index = FixedIndex(cache)
         self.names = PoolNames(cache)
         self._vnic_addresses = VnicAddresses(cache)
@@ -75,6 +72,7 @@ class Ipam:
         self.pending_allocations = PendingAllocations(self.fixed_index, clock, self._is_of_the_past)
         self.shared = SharedPools(cache, self._index, clock)
         self.fixed_claims = FixedClaims(cache, self.shared, self.pending_allocations, clock, self._is_of_the_past)
+        self.new_claims = NewClaims(cache, index, self.shared, self.fixed_claims, clock)
         self.host = HostAddresses(host_networks, self._index)
         pools = self._subnets = Pools(cache, self._index, self.fixed_index, clock, policy, self.host, elsewhere)
         self.kept_networks, self.may_return, self.around = pools.kept_networks, pools.may_return, pools.around
@@ -143,7 +141,7 @@ class Ipam:
         self._index.check_room(request)
         pool = self._pool(request.pool)
         if (known := self._known(pool, request)) is not None:
-            yield self._answer(await self.fixed_claims.use(known))
+            yield self._answer(await self.fixed_claims.start(known))
             return
         with self._held(pool, request.exact) as (origin, address):
             yield interface(address.version, int(address), origin.subnet.prefixlen)
@@ -250,7 +248,7 @@ class Ipam:
     async def _choose(self, request: AddressRequest) -> Interface:
         pool = self._pool(request.pool)
         if (known := self._known(pool, request)) is not None:
-            return self._answer(await self.fixed_claims.use(known))
+            return self._answer(await self.fixed_claims.start(known))
         with self._held(pool, request.exact) as (origin, address):
             lease = self._lease(origin, address)
             place = Place(origin.space, address, origin.id)
@@ -298,7 +296,8 @@ class Ipam:
             self._check_free(pool, address, asked, self.pending_allocations.claimant(lease, request))
             if lease is not None and lease.state in (State.DYNAMIC, State.FIXED):
                 if lease.state is State.FIXED:
-                    self.pending_allocations.make(await self.fixed_claims.use(lease), request)
+                    self.pending_allocations.make(lease, request)
+                    await self.fixed_claims.start(lease)
                 return answer
             if not self.shared.may_give(pool, address, request.mac or request.name):
                 await self.shared.claim(pool, request, address)
@@ -345,7 +344,7 @@ class Ipam:
         if after is lease:
             return
         origin = self._cache.pool(lease.pool)
-        if origin is not None and origin in self.shared and lease.state is State.DYNAMIC:
+        if origin is not None and lease.state is State.DYNAMIC and (after is None or after.state is State.COOLING):
             await self.shared.release(origin, address)
         if after is not None:
             await self._cache.commit(put=[after])

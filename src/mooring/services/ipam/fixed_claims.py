@@ -13,10 +13,10 @@ from contextlib import AbstractContextManager, asynccontextmanager, contextmanag
 from dataclasses import replace
 from functools import partial
 
-from mooring.core.address_claims import AddressClaim, HostClaim, Phase, Spec, alike, taken
+from mooring.core.address_claims import AddressClaim, HostClaim, Phase, Spec, alike, claimed_for, taken
 from mooring.core.cluster_hosts import Membership
-from mooring.core.faults import Conflict, Fault, NotFound, Unavailable
-from mooring.core.keys import CONTAINER_KEY, outlives
+from mooring.core.faults import Conflict, Fault, NotFound, StaleRevision, Unavailable
+from mooring.core.keys import CONTAINER_KEY, is_ports, is_reservations, outlives
 from mooring.core.leases import Lease, State, phase
 from mooring.core.networks import Address
 from mooring.core.pools import Pool, moves
@@ -49,7 +49,8 @@ class FixedClaims:
         self._tried: dict[tuple[str, Address], float] = {}
 
     def _heed(self, _key: str, before: Record | None, after: Record | None) -> None:
-        if not isinstance(before, Lease) or before.state is not State.FIXED or self._shared.plan is None:
+        kept = isinstance(before, Lease) and (before.state in (State.FIXED, State.RESERVED) or bool(before.whom))
+        if not isinstance(before, Lease) or not kept or self._shared.plan is None:
             return
         if not isinstance(after, Lease) or (after.state, after.active) != (before.state, before.active):
             self.nudge()
@@ -122,7 +123,7 @@ class FixedClaims:
 
     def spec(self, pool: Pool, key: str, mac: str, holder: str) -> Spec:
         """What a claim is asked for. holder: full container id, or a placeholder."""
-        return Spec(pool.space, pool.subnet, self._clock.token(), key, mac, holder, moves(pool))
+        return Spec(pool.space, pool.subnet, self._clock.token(), key, mac, holder, moves(pool) and not is_ports(key))
 
     async def use(self, lease: Lease) -> Lease:
         """The fixed lease, which may be used here now: its claim says so. What is not shared is as it is.
@@ -146,11 +147,24 @@ class FixedClaims:
                     await self._use(plan, pool, lease)
         return lease
 
+    async def start(self, lease: Lease) -> Lease:
+        """As `use`, of what is promised to who asks already, since the cluster may be waited for: nobody else is told
+        it meanwhile. Raises StaleRevision when it was changed meanwhile, too; nothing is promised after a fault."""
+        before = self._cache.lease(lease.space, lease.address)
+        try:
+            await self.use(lease)
+            if self._cache.lease(lease.space, lease.address) is not before:
+                raise StaleRevision(f"{lease.address}")
+        except BaseException:
+            self._promised.end(lease.space, lease.address)
+            raise
+        return lease
+
     async def _use(self, plan: AddressPlan, pool: Pool, lease: Lease) -> None:
         kept = self._kept(pool, lease.address)
         if kept is None:
             raise NotFound(f"address {lease.address} is not claimed by this host")
-        change = partial(alike, lease=lease, host=plan.member.host, moves=moves(pool))
+        change = partial(alike, lease=lease, host=plan.member.host, moves=moves(pool) and not is_ports(lease.key))
         await plan.claims.use(pool.space, pool.subnet, lease.address, kept.claim.key, change)
 
     @asynccontextmanager
@@ -189,7 +203,8 @@ class FixedClaims:
         boot = plan.member.boot if lease.active is not None else ""
         with plan.blocks.being_claimed.own(lease.space, lease.address):
             claim = await self.take(pool, replace(spec, boot=boot), lease.address, named=True)
-            assert claim.address == lease.address
+            if claim.address != lease.address:
+                raise taken(claim)
 
     def check_used(self, lease: Lease) -> None:
         """Raises Conflict for a fixed lease whose claim does not say that it is in use here."""
@@ -208,13 +223,14 @@ class FixedClaims:
         for kept in self._cache.every(HostClaim) if plan is not None else ():
             if plan is not None and kept.phase is Phase.HELD and kept.claim.key:
                 try:
-                    await self._follow(plan, kept.claim)
+                    await self.follow(plan, kept.claim)
                 except Fault as fault:
                     plan.hosts.name_in(fault)
                     faults.append(fault)
         return faults
 
-    async def _follow(self, plan: AddressPlan, claim: AddressClaim) -> None:
+    async def follow(self, plan: AddressPlan, claim: AddressClaim) -> None:
+        """The claim, which this host keeps, is as its lease is. Raises Unavailable."""
         space, subnet, address = claim.space, claim.subnet, claim.address
         if self._lacks_lease(claim):
             await plan.claims.release(space, subnet, address, lambda: self._lacks_lease(claim))
@@ -223,16 +239,24 @@ class FixedClaims:
             await plan.claims.leave(space, subnet, address, lambda: self._is_idle(claim))
         lease = self._cache.lease(space, address)
         now = self._clock.boot()
+        key = self._wanted(lease, claim)
         if (
-            lease is None or lease.state is not State.FIXED or lease.key == claim.key
-            or not (outlives(lease.key) or outlives(claim.key)) or (space, address) in self._pending
-            or plan.unreached is not None
+            not key or key == claim.key or (space, address) in self._pending or plan.unreached is not None
             or now < self._tried.get((space, address), float("-inf")) + AGAIN
         ):  # fmt: skip
             return
         self._tried = {place: at for place, at in self._tried.items() if now < at + AGAIN}
-        if not await plan.keys.rekey(claim, lease.key):
+        if not await plan.keys.rekey(claim, key):
             self._tried[space, address] = now
+
+    def _wanted(self, lease: Lease | None, claim: AddressClaim) -> str:
+        """The key that the claim of the lease is to have, "" where that does not matter: a container's own is written
+        with the next use."""
+        if lease is None or (lease.state is not State.RESERVED and not lease.whom and lease.state is not State.FIXED):
+            return ""
+        key = claimed_for(lease)
+        counts = outlives(key) or outlives(claim.key) or is_reservations(key) or is_reservations(claim.key)
+        return key if counts else ""
 
     def _lacks_lease(self, claim: AddressClaim) -> bool:
         """Whether nothing is kept here for which the claim is."""

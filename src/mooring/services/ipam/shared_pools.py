@@ -9,6 +9,8 @@ from __future__ import annotations
 from mooring.core.address_claims import Phase, Spec
 from mooring.core.blocks import division
 from mooring.core.faults import Conflict, Unavailable
+from mooring.core.keys import is_reservations
+from mooring.core.leases import State
 from mooring.core.networks import Address
 from mooring.core.pools import Pool
 from mooring.core.requests import AddressRequest
@@ -41,10 +43,13 @@ class SharedPools:
 
     def may_give(self, pool: Pool, address: Address, who: str) -> bool:
         """Whether this host may give the address to who has that MAC or name: the pool is not shared, it is in an own
-        block and neither carved out nor about to be, or this host has a claim of it for him."""
+        block and neither carved out nor about to be, or this host has a claim of it for him, or for a reservation."""
         if pool not in self:
             return True
         claim = self._cache.host_claim(pool.space, pool.subnet, address)
+        if claim is not None and is_reservations(claim.claim.key):
+            lease = self._cache.lease(pool.space, address)  # it says for whom, and has been asked
+            return claim.phase is Phase.HELD and lease is not None and lease.state is State.RESERVED
         if claim is not None:
             his = any(holder.partition("/")[2] == who for holder in claim.claim.holders)
             return his and claim.phase is Phase.HELD
@@ -89,13 +94,3 @@ class SharedPools:
                 hint="join the cluster again (`mooring cluster join`)",
             )
         return self.plan
-
-
-def check_not_shared(index: AddressIndex, pool: Pool) -> None:
-    """Raises Conflict for a pool of which other hosts give addresses, too: none is fixed or reserved there by the
-    records of this host alone."""
-    if (pool.space, pool.subnet) in index.blocks:
-        raise Conflict(
-            f"subnet {pool.subnet} is shared with other hosts, where no address can be fixed or reserved yet",
-            hint="name one for a container (`docker run --ip`), or use a network of this host alone",
-        )

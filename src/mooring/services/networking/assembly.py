@@ -155,7 +155,7 @@ def assemble_networking(
     networks.check_encryption = encrypted.require
     own = HostOverlays(records, ipam, repair.overlays, feed, world.cluster, policy.vxlan_port)
     ingress = IngressPorts(records, repair.overlays, feed, ports, world.guard)
-    parts: tuple[Part, ...] = (shared, ipam.fixed_claims, encrypted, own, ingress)
+    parts: tuple[Part, ...] = (shared, ipam.fixed_claims, ipam.new_claims, encrypted, own, ingress)
     for part in parts:
         runtime.add(part)
     return Networking(

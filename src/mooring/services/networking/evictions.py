@@ -12,12 +12,13 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from mooring.core.address_claims import AddressClaim, Phase
+from mooring.core.address_claims import AddressClaim, HostClaim, Phase
 from mooring.core.containers import Container
 from mooring.core.datapath import endpoint_facts, host_end
 from mooring.core.endpoints import Endpoint
 from mooring.core.faults import Fault
 from mooring.core.findings import Finding
+from mooring.core.keys import is_reservations
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Address, Network, Subnet
 from mooring.core.plumbing import Remove, Veth
@@ -114,8 +115,7 @@ class Evictions:
             lease = self._cache.lease(segment.space, address)
             claim = self._cache.host_claim(segment.space, segment.subnet, address)
             others = lease is not None and lease.state is State.DYNAMIC and lease.mac not in ("", endpoint.mac)
-            idle = claim is not None and claim.claim.key and (claim.phase, claim.claim.boot) != (Phase.HELD, boot)
-            if lease is None or lease.state is State.COOLING or others or idle:
+            if lease is None or lease.state is State.COOLING or others or _is_idle(claim, lease, boot):
                 yield address
 
     def _owe(self, endpoint: Endpoint, address: Address, why: str) -> None:
@@ -185,3 +185,12 @@ class Evictions:
         shared = self._index.blocks
         ours = network is not None and any((part.space, part.subnet) in shared for part in network.segments)
         return ours and self._cache.endpoint(network_id, endpoint_id) is None
+
+
+def _is_idle(kept: HostClaim | None, lease: Lease, boot: str) -> bool:
+    """Whether a claim for a key is not in use here in that boot, or is on its way back. What is reserved is in use
+    while somebody has been given it."""
+    if kept is None or not kept.claim.key:
+        return False
+    given = lease.state is State.DYNAMIC and is_reservations(kept.claim.key)
+    return kept.phase is not Phase.HELD or not (given or kept.claim.boot == boot)

@@ -13,12 +13,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from mooring.core.addresses import address_of, interface
+from mooring.core.addresses import interface
 from mooring.core.containers import Container, Holder
 from mooring.core.faults import BadRequest, Conflict, Exhausted, NotFound, StaleRevision, Unavailable
 from mooring.core.leases import Lease, Place, State, is_over
 from mooring.core.networks import Address, Interface, Network, Subnet
-from mooring.core.pools import Pool, candidates, check_address
+from mooring.core.pools import Pool, check_address
 from mooring.core.reservations import reserved, reserved_later, without_reservation
 from mooring.core.subnet_pools import covers
 from mooring.core.views import AddressOwner
@@ -26,12 +26,12 @@ from mooring.core.whom import HOST, container_of, for_container, id_given, is_on
 from mooring.ports import Clock, Engine
 from mooring.services.ipam.allocator import Ipam
 from mooring.services.ipam.pools import ATTEMPTS, contended
-from mooring.services.ipam.shared_pools import check_not_shared
 from mooring.services.ipam.vnic_addresses import check_no_vnics, network_of_vnics
 from mooring.services.operations.holds import Holds, pool_around
 from mooring.services.operations.references import network_meant
 from mooring.services.records.engine_names import EngineNames
 from mooring.services.records.holder_names import holder_names, holder_of, reservation_in_words
+from mooring.services.records.locks import KeyedLocks
 from mooring.services.records.record_cache import Record, RecordCache
 
 # Characters of the beginning of a container's id that stand for it: as many as Docker shows.
@@ -75,11 +75,12 @@ class AddressesById:
     ) -> None:
         self._cache = cache
         self._index, self._fixed_index, self._host = ipam.index, ipam.fixed_index, ipam.host
+        self._new_claims = ipam.new_claims
         self._engine = engine
         self._clock = clock
         self._holds = holds
         self._names = names
-        self._one_at_a_time = asyncio.Lock()
+        self._turns = KeyedLocks()  # of networks: one may wait for the cluster
         self._room = asyncio.Event()
         cache.listen(self._follow)
 
@@ -114,7 +115,7 @@ class AddressesById:
     async def _allocate(self, owner: _Owner, where: Where) -> Interface:
         pools = await self._pools(where)
         await self._host.refresh()
-        async with self._one_at_a_time:  # no revision guards "the id has no address there yet"
+        async with self._turns.hold(pools[0].network or pools[0].id):  # no revision guards "the id has none there yet"
             for _ in range(ATTEMPTS):
                 mine = [lease for lease in self._reserved(owner) if _is_in(lease, pools, where)]
                 if mine:
@@ -124,21 +125,19 @@ class AddressesById:
             raise contended(f"pool {pools[0].id}")
 
     async def _choose(self, pools: Sequence[Pool], part: Subnet | None, owner: _Owner) -> Interface:
+        full: Exhausted | None = None
         for pool in pools:
-            check_not_shared(self._index, pool)
-            bounds = candidates(pool.subnet, part if part not in (None, pool.subnet) else pool.range)
-            number = self._index.of(pool.id).choose(*bounds)
-            if number is None:
-                continue
-            address = address_of(pool.subnet.version, number)
             try:
-                await self._reserve(pool, address, self._holds.lease_in(pool, address), owner)
-            finally:
-                # From here on only the record counts, also when the commit failed or this task was cancelled.
-                self._index.unhold(pool.id, number)
+                async with self._new_claims.free(pool, part, owner.whom) as address:
+                    await self._reserve(pool, address, self._holds.lease_in(pool, address), owner)
+            except Exhausted as fault:
+                full = fault
+                continue
             if self._cache.pool(pool.id) is None:
                 raise NotFound(f"subnet {pool.subnet} is gone", hint="`mooring network ls` lists those there are")
-            return interface(address.version, number, pool.subnet.prefixlen)
+            return interface(address.version, int(address), pool.subnet.prefixlen)
+        if len(pools) == 1 and full is not None:
+            raise full
         subnets = part or ", ".join(str(pool.subnet) for pool in pools)
         raise Exhausted(f"{subnets} is full: no address is free", hint=f"see `mooring lease ls --pool {pools[0].id}`")
 
@@ -165,9 +164,8 @@ class AddressesById:
             raise BadRequest(f"{asked} is not as its subnet is", hint=f"write {asked.ip}/{pool.subnet.prefixlen}")
         check_address(pool.subnet, asked.ip)
         check_no_vnics(self._cache, pool)
-        check_not_shared(self._index, pool)
         await self._host.refresh()
-        async with self._one_at_a_time:
+        async with self._turns.hold(pool.network or pool.id):
             for _ in range(ATTEMPTS):
                 lease = self._holds.lease_in(pool, asked.ip)
                 if lease is not None and lease.whom and lease.whom in owner.called:
@@ -210,7 +208,10 @@ class AddressesById:
         if mine is not None and self._cache.holder(mine.id) is None:
             assert self._engine is not None  # it has told the container
             put.append(Holder(id=mine.id, engine=await self._engine.identity(), name=mine.name, since=now))
-        await self._cache.commit(put=put)
+        async with self._new_claims.reserving([after]):
+            if self._holds.lease_in(pool, address) is not lease:
+                raise StaleRevision(f"{address}")  # given to somebody while the cluster was asked
+            await self._cache.commit(put=put)
 
     async def allocate_for_host(self, network: Network, subnet: Subnet) -> Interface:
         """The host has an address of the network's subnet, on record. Raises as allocate."""

@@ -10,7 +10,7 @@ from mooring.core.address_claims import AddressClaim, may_move
 from mooring.core.addresses import parse_address
 from mooring.core.claims import Claim, held_for
 from mooring.core.faults import BadRequest, Conflict, NotFound, StaleRevision
-from mooring.core.keys import key_in_words, outlives
+from mooring.core.keys import is_ports, is_reservations, key_in_words, outlives
 from mooring.core.leases import Lease, Place, State, is_over
 from mooring.core.networks import Address
 from mooring.core.pools import Pool
@@ -43,6 +43,10 @@ class ClaimMoves:
             plan = self._shared.joined(pool)
             if claim.host == plan.member.host:
                 continue
+            if is_reservations(claim.key) or is_ports(claim.key):
+                what = f"address {claim.address} is its host's, and cannot come"
+                hint = "end it there (`mooring lease release`, `mooring port rm`), or forget a host that is gone"
+                raise Conflict(what, holder=plan.hosts.words(claim.held_by()), hint=hint)
             if not outlives(claim.key):
                 host = plan.hosts.name(claim.host)
                 hint = f"if host {host} is gone for good, `mooring cluster hosts forget {host}` frees it"

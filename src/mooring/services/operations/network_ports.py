@@ -6,7 +6,8 @@ it; a port that an endpoint has, or is about to have, stays.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import msgspec
@@ -23,7 +24,6 @@ from mooring.ports import Clock
 from mooring.services.assembly import Services
 from mooring.services.ipam.allocator import ATTEMPTS, IpamPolicy
 from mooring.services.ipam.pools import contended
-from mooring.services.ipam.shared_pools import check_not_shared
 from mooring.services.networking.on_demand_subnets import Lack, LacksSubnet
 from mooring.services.operations.references import network_meant
 from mooring.services.records.engine_names import EngineNames
@@ -56,6 +56,16 @@ class _Draft:
     port: NetworkPort
     leases: list[Lease]
     held: list[tuple[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a port gets an address of one family. pools: that it may be from. address, subnet: if one is named."""
+
+    version: int
+    address: Address | None
+    subnet: Subnet | None
+    pools: Sequence[Pool]
 
 
 class NetworkPorts:
@@ -126,9 +136,12 @@ class NetworkPorts:
                     raise Conflict(f"network {network_id[:12]} was removed meanwhile")
                 draft = _Draft(self._port(network, spec, note), [], [])
                 try:
-                    draft.port = self._chosen(network, spec, draft)
-                    if not dry:
-                        await self._cache.commit(put=[draft.port, *draft.leases])
+                    with ExitStack() as pending:
+                        places = self._places(network, spec)
+                        claimed = await self._claimed(places, draft.port, pending) if not dry else {}
+                        draft.port = self._chosen(network, places, claimed, draft)
+                        if not dry:
+                            await self._cache.commit(put=[draft.port, *draft.leases])
                     return draft.port
                 except StaleRevision:
                     continue
@@ -163,29 +176,57 @@ class NetworkPorts:
             created=self._clock.now(), note=note,
         )  # fmt: skip
 
-    def _chosen(self, network: Network, spec: PortSpec, draft: _Draft) -> NetworkPort:
-        """The port with its addresses; their leases are in the draft. Raises as `create` does, and LacksSubnet."""
+    def _places(self, network: Network, spec: PortSpec) -> list[_Place]:
+        """Where the port gets an address of each family. Raises as `create` does, and LacksSubnet."""
         check_families([each.version for each in spec.addresses], "addresses")
         check_families([each.version for each in spec.subnets], "subnets")
         asked = {each.version for each in (*spec.addresses, *spec.subnets)}
         there = {segment.subnet.version for segment in network.segments} | set(network.on_demand)
-        wanted = []
+        places = []
         for version in sorted(asked or there):
             address = next((each for each in spec.addresses if each.version == version), None)
             subnet = next((each for each in spec.subnets if each.version == version), None)
             if address is not None and subnet is not None and address not in subnet:
                 raise BadRequest(f"address {address} is not in subnet {subnet}")
-            wanted.append((version, address, subnet, self._pools(network, version, address, subnet)))
+            places.append(_Place(version, address, subnet, self._pools(network, version, address, subnet)))
+        return places
+
+    async def _claimed(
+        self, places: Sequence[_Place], port: NetworkPort, pending: ExitStack
+    ) -> dict[int, tuple[Pool, Address]]:
+        """The addresses of each family that the cluster has as this host's for the port, where hosts share them. Raises
+        Conflict, naming holder and host, Exhausted, Unavailable."""
+        found = {}
+        for place in places:
+            for pool in (pool for pool in place.pools if pool in self._ipam.shared):
+                if place.address is not None:
+                    self._check_free(pool, place.address)
+                    pending.enter_context(self._ipam.fixed_claims.pending(pool.space, place.address))
+                claim = await self._ipam.new_claims.port(pool, port.key, port.mac, place.address)
+                pending.enter_context(self._ipam.fixed_claims.pending(pool.space, claim.address))
+                found[place.version] = (pool, claim.address)
+                break
+        return found
+
+    def _chosen(
+        self, network: Network, places: Sequence[_Place], claimed: Mapping[int, tuple[Pool, Address]], draft: _Draft
+    ) -> NetworkPort:
+        """The port with its addresses; their leases are in the draft. Raises as `create` does, and LacksSubnet."""
         addresses = []
-        for version, address, subnet, pools in wanted:
-            if address is None:
-                pool, address = self._free(network, version, pools, subnet is not None, draft)
+        for place in places:
+            address: Address | None
+            if place.version in claimed:
+                pool, address = claimed[place.version]
+            elif (address := place.address) is not None:
+                pool = place.pools[0]
             else:
-                pool = pools[0]
+                exact = place.subnet is not None
+                pool, address = self._free(network, place.version, place.pools, exact, draft)
+            if place.address is not None or place.version in claimed:
                 self._check_free(pool, address)
             known = self._ipam_lease(pool, address)
-            place = Place(pool.space, address, pool.id)
-            draft.leases.append(ported(draft.port, known, place, self._clock.now()))
+            at = Place(pool.space, address, pool.id)
+            draft.leases.append(ported(draft.port, known, at, self._clock.now()))
             addresses.append(address)
         return msgspec.structs.replace(draft.port, addresses=tuple(addresses), space=draft.leases[0].space)
 
@@ -198,8 +239,6 @@ class NetworkPorts:
             if subnet in (None, segment.subnet) and (address is None or address in segment.subnet)
             if (pool := self._cache.pool(segment.pool)) is not None
         ]
-        for pool in found:
-            check_not_shared(self._ipam.index, pool)
         if found:
             return found
         if version in network.on_demand and address is None:

@@ -21,7 +21,6 @@ from mooring.core.views import Change
 from mooring.ports import Clock, Engine
 from mooring.services.ipam.allocator import Ipam, IpamPolicy
 from mooring.services.ipam.pools import ATTEMPTS, BATCH, contended
-from mooring.services.ipam.shared_pools import check_not_shared
 from mooring.services.ipam.vnic_addresses import check_no_vnics
 from mooring.services.operations.checks import MAKING
 from mooring.services.operations.holds import Holds, pool_around
@@ -42,6 +41,7 @@ class Reservations:
         self._index = ipam.index
         self._fixed_index = ipam.fixed_index
         self._kept_networks = ipam.kept_networks
+        self._new_claims = ipam.new_claims
         self._engine = engine
         self._clock = clock
         self._policy = policy
@@ -62,16 +62,16 @@ class Reservations:
             ending(until, self._clock.now())
         pool = pool_around(self._cache, space, first)
         check_no_vnics(self._cache, pool)
-        check_not_shared(self._index, pool)
         left = _run(pool, first, last)
         total, changes, attempts = len(left), list[Change](), ATTEMPTS
         while left:
             try:
                 plan = self._planned(pool, left, whom, note, until)
                 if dry:
+                    await self._new_claims.check_free(pool, [lease.address for _, lease in plan])
                     return [change for change, _ in plan]
                 batch = plan[:BATCH]
-                await self._cache.commit(put=[lease for _, lease in batch])
+                await self._write(pool, [lease for _, lease in batch])
             except StaleRevision:
                 attempts -= 1
                 if not attempts:
@@ -83,6 +83,16 @@ class Reservations:
             done = {change.address for change, _ in batch}
             left = [address for address in left if address not in done] if len(batch) < len(plan) else []
         return changes
+
+    async def _write(self, pool: Pool, leases: Sequence[Lease]) -> None:
+        """They are on record; in a subnet that hosts share this host has a claim of each before. Raises StaleRevision,
+        Conflict, Unavailable."""
+        before = [self._cache.lease(pool.space, lease.address) for lease in leases]
+        async with self._new_claims.reserving(leases):
+            for lease, was in zip(leases, before, strict=True):
+                if self._cache.lease(pool.space, lease.address) is not was:
+                    raise StaleRevision(f"{lease.address}")  # given to somebody while the cluster was asked
+            await self._cache.commit(put=leases)
 
     def _planned(
         self, pool: Pool, addresses: Sequence[Address], whom: str, note: str, until: float | None
