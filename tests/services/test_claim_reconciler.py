@@ -220,3 +220,41 @@ async def test_a_fixed_address_that_a_lost_store_had_is_kept_again_while_its_con
         after = host.cache.host_claim(SPACE, world.subnet, made.address)
         assert after is not None
         assert (after.phase, after.claim.boot, after.claim.sequence) == (Phase.HELD, used.boot, used.sequence)
+
+
+async def test_a_host_that_the_cluster_has_forgotten_is_in_no_claim_after_two_sightings() -> None:
+    """It wrote itself into one once more before it knew: whoever gives that up is not held up by it."""
+    async with cluster(3) as world:
+        gone, host, other = world.hosts
+        made = await claim(host, "key:db")
+        await claim(gone, "key:alone")
+        await turns(world, 1)
+        await forget(world, gone, other)
+        seen = await other.plan.values.claim(SPACE, world.subnet, made.address)
+        assert seen.value is not None
+        holders = seen.value.holders | {"h0/late"}
+        await other.plan.values.put(msgspec.structs.replace(seen.value, holders=holders), seen.revision)
+        late = msgspec.structs.replace(
+            made, address=ip_address("10.0.0.99"), key="container:x", host="h0", sequence="x"
+        )
+        await other.plan.values.put(msgspec.structs.replace(late, holders=frozenset({"h0/x"})), 0)
+        records = other.plan.values.hosts
+        await records.delete_host("h0", (await records.host("h0"))[1])
+        await host.plan.claims.release(SPACE, world.subnet, made.address)
+        await turns(world, 8, seconds=25.0)
+        assert not any(key.startswith(("addr/", "identity/")) for key in world.servers.records)
+
+
+async def test_a_host_with_a_record_keeps_its_part_in_a_claim() -> None:
+    """However long it is off."""
+    async with cluster() as world:
+        gone, host = world.hosts
+        made = await claim(gone, "key:db")
+        await turns(world, 1)
+        gone.off()
+        for _ in range(8):
+            world.clock.advance(25.0)
+            await host.turn()
+        seen = await host.plan.values.claim(SPACE, world.subnet, made.address)
+        assert seen.value is not None
+        assert (seen.value.host, set(seen.value.holders)) == ("h0", {"h0/key:db"})

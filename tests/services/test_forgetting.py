@@ -106,3 +106,41 @@ async def test_forgetting_twice_is_forgetting_once() -> None:
         after = {key: value for key, value in world.servers.records.items() if not key.startswith("session/")}
         assert after == before
         await turns(world, 1)
+
+
+async def test_a_claim_that_one_who_forgets_ends_and_another_writes_again_is_none_for_long() -> None:
+    """Two operators at once, of whom the second dies right after that: nobody could forget that host any more."""
+    async with cluster(3) as world:
+        host, one, two = world.hosts
+        made = await claim(host, "key:a")
+        host.off()
+        for seconds in (30.0, 10.0):
+            world.clock.advance(seconds)
+            for other in (one, two):
+                await other.plan.sessions.standing("h0")
+        gate, reached = asyncio.Event(), asyncio.Event()
+
+        async def hold(step: Step) -> None:
+            if step.client == "h2" and step.method == "put" and step.key.startswith("addr/"):
+                if step.when is When.BEFORE:
+                    reached.set()
+                    await gate.wait()
+                else:
+                    raise asyncio.CancelledError
+
+        calm, world.servers.pause = world.servers.pause, hold
+        async with asyncio.TaskGroup() as tasks:
+            second = tasks.create_task(world.forget(two, host))
+            await reached.wait()
+            await world.forget(one, host)
+            assert (await one.plan.values.claim(SPACE, world.subnet, made.address)).value is None
+            gate.set()
+        assert second.cancelled()
+        world.servers.pause = calm
+        records = one.plan.values.hosts
+        await records.delete_host("h0", (await records.host("h0"))[1])
+        assert (await one.plan.values.claim(SPACE, world.subnet, made.address)).value is not None
+        for _ in range(6):
+            world.clock.advance(25.0)
+            await one.turn()
+        assert not any(key.startswith(("addr/", "identity/")) for key in world.servers.records)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 
 from mooring.core.address_claims import HostClaim
-from mooring.core.faults import BadRequest, Conflict
+from mooring.core.faults import BadRequest, Conflict, Unavailable
+from mooring.services.containers import shared_leases
+from mooring.testing.memory_cluster import Step
 from tests.services.fixed_hosts import fixed_world
 from tests.services.holder_hosts import started
 
@@ -58,3 +61,25 @@ async def test_an_address_that_cannot_be_is_refused_before_it_is_claimed() -> No
                 await one.create("db", "shop", ipv4=wanted)
         assert not any(key.startswith("addr/") for key in world.servers.records)
         assert before.keys() <= world.servers.records.keys()
+
+
+async def test_a_create_that_waits_for_the_cluster_in_vain_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the proxy gives up, which knows no reason; and since when. Nothing is left of it."""
+    monkeypatch.setattr(shared_leases, "PATIENCE", 0.05)
+    async with fixed_world() as world:
+        one = world.hosts[0]
+        pause = world.servers.pause
+
+        async def never(step: Step) -> None:
+            if step.client == "h1":
+                await asyncio.Event().wait()
+
+        world.servers.pause = never
+        world.clock.advance(2.0)
+        with pytest.raises(
+            Unavailable, match=r"the cluster has to be asked, .*not answered for 0\.05 s, .*last \d+ s ago"
+        ):
+            await one.create("db", "shop")
+        world.servers.pause = pause
+        await world.turns(6)
+        assert list(one.services.cache.every(HostClaim)) == []

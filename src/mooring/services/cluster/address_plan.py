@@ -124,6 +124,13 @@ class AddressPlan:
                 hint="see `mooring cluster status`",
             )
 
+    def unanswered(self, seconds: float) -> Unavailable:
+        """The refusal where the cluster was asked, and has not answered for so long."""
+        confirmed = self.sessions.confirmed
+        last = f", and was reached last {self._clock.boot() - confirmed:.0f} s ago" if confirmed is not None else ""
+        what = f"the cluster has to be asked, and has not answered for {seconds:g} s{last}"
+        return Unavailable(what, hint="see `mooring cluster status`")
+
     async def share(self, space: str, subnet: Subnet) -> None:
         """The subnet is the cluster's: nothing of it is given but from blocks of this host, and by claims. Its pool is
         there, and nothing of it has been given yet. Raises Unavailable."""

@@ -7,10 +7,15 @@ no proof; what this host uses and the cluster has given to another, or to nobody
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from contextlib import suppress
 from functools import partial
+
+import msgspec
 
 from mooring.core.address_claims import AddressClaim, HostClaim, Phase, without
 from mooring.core.blocks import SharedSubnet
+from mooring.core.faults import StaleRevision
 from mooring.core.leases import State
 from mooring.core.networks import Subnet
 from mooring.ports import Clock
@@ -58,6 +63,7 @@ class ClaimReconciler:
             elif kept is not None and kept.phase is Phase.HELD and claim.boot and not kept.claim.boot and not kept.idle:
                 # The cluster takes for used what is not: a start was refused here after it was sent.
                 await self._claims.leave(space, subnet, claim.address, partial(self._is_as_it_was, kept))
+        await self._without_forgotten(claims.values(), before)
         for kept in self._cache.every(HostClaim):
             if (kept.claim.space, kept.claim.subnet) == (space, subnet) and kept.phase is Phase.HELD:
                 lost += await self._compare(kept, before)
@@ -66,6 +72,31 @@ class ClaimReconciler:
             leads = found is not None and found[0].sequence == identity.sequence
             if not leads and self._is_old(before, (subnet, identity.key), revision):
                 await self._claims.drop_identity(identity, revision)
+
+    async def _without_forgotten(
+        self, claims: Collection[tuple[AddressClaim, int]], before: dict[Thing, Sighting]
+    ) -> None:
+        """No claim has a part of a host that the cluster has no record of any more, after two sightings: whoever forgot
+        it may have seen an older claim, or the host has written itself into one since. Raises Unavailable."""
+        named = {host for claim, _ in claims for host in _hosts_in(claim)}
+        if named <= {self._member.host}:
+            return
+        known = {host.id for host in await self._values.hosts.hosts()}
+        if self._member.host not in known:
+            return  # this host is the one that was forgotten, or has only begun to join
+        for claim, revision in claims:
+            strange = _hosts_in(claim) - known
+            if strange and self._is_old(before, (claim.subnet, f"{claim.address} of {sorted(strange)}"), revision):
+                after = claim
+                for host in strange:
+                    after = without(after, host)
+                if claim.host in strange:
+                    after = msgspec.structs.replace(after, host="", boot="", generation=claim.generation + 1)
+                with suppress(StaleRevision):  # the next comparison sees what is left
+                    if after.holders or after.boot:
+                        await self._values.put(after, revision)
+                    else:
+                        await self._claims.end(claim, revision)
 
     async def _regain(self, claim: AddressClaim) -> None:
         """The claim is kept here again. Raises Unavailable."""
@@ -125,3 +156,8 @@ class ClaimReconciler:
         if kept is not None and kept.claim.sequence == claim.sequence:
             return False
         return claim.host == self._member.host or without(claim, self._member.host) != claim
+
+
+def _hosts_in(claim: AddressClaim) -> set[str]:
+    """Ids of the hosts that have the claim, or a part in it."""
+    return {claim.host, *(holder.partition("/")[0] for holder in claim.holders)} - {""}

@@ -6,6 +6,7 @@ that is; both families of a place have one MAC.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
@@ -17,6 +18,9 @@ from mooring.core.networks import stable_mac
 from mooring.core.pools import Pool, check_address
 from mooring.services.containers.fixed_allocator import FixedAllocator, FixedSpec, Part, elsewhere
 from mooring.services.ipam.allocator import Ipam
+
+# Seconds for which the cluster is waited for: less than the proxy does for an answer (containers/admission.py).
+PATIENCE = 3.5
 
 
 class SharedLeases:
@@ -34,7 +38,19 @@ class SharedLeases:
             yield fixed_specs
             return
         with ExitStack() as pending:
-            yield [await self._with_claims(intent, each, pending) for each in fixed_specs]
+            yield await self._answered(intent, fixed_specs, pending)
+
+    async def _answered(
+        self, intent: Intent, fixed_specs: Sequence[FixedSpec], pending: ExitStack
+    ) -> Sequence[FixedSpec]:
+        """The same. Raises Unavailable, naming the cluster, before whoever asks loses patience."""
+        try:
+            async with asyncio.timeout(PATIENCE) as scope:
+                return [await self._with_claims(intent, each, pending) for each in fixed_specs]
+        except TimeoutError:
+            if not scope.expired() or (plan := self._shared.plan) is None:
+                raise
+            raise plan.unanswered(PATIENCE) from None
 
     async def _with_claims(self, intent: Intent, fixed_spec: FixedSpec, pending: ExitStack) -> FixedSpec:
         mac = fixed_spec.mac
