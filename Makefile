@@ -19,8 +19,7 @@ demo-cluster: ## watch three hosts share networks over etcd (root)
 	@scripts/demo-cluster
 
 check: install ## style, types, layers, and the fast tests (no root needed)
-	@scripts/lint
-	@scripts/test fast
+	@scripts/lint scripts/test fast
 
 test: ## check, and the tests on real kernels and engines (root); ENGINE=28 for another engine
 	@scripts/setup --lab

@@ -52,5 +52,6 @@ def test_the_glossary_has_three_columns_and_no_word_twice() -> None:
 def test_a_word_that_the_glossary_rules_out_is_not_in_the_source(word: str) -> None:
     """In whatever form."""
     pattern = re.compile(rf"\b{re.escape(word)}{ENDINGS}\b")
-    found = {name for name, text in SOURCES.items() if pattern.search(text) and (word, name) not in EXEMPT}
+    some = {name: text for name, text in SOURCES.items() if word in text}  # which is soon told
+    found = {name for name, text in some.items() if pattern.search(text) and (word, name) not in EXEMPT}
     assert found == set()

@@ -18,6 +18,7 @@ from mooring.services.operations.attached_namespaces import Namespace
 from tests.services.holder_hosts import HolderHost
 from tests.services.operators import operate
 from tests.services.test_tenant_crashes import Death, Fate, MortalKernel, MortalStore
+from tests.sweeps import sweep
 
 LAB = Namespace("boot:1", "lab-1")
 
@@ -75,9 +76,7 @@ class Scene:
 @pytest.mark.parametrize("what", ["attach", "detach"])
 async def test_nothing_half_is_left_of_a_death_at_any_step(what: str, after: bool) -> None:
     """All of it or nothing, by itself; and whichever is wanted by asking again."""
-    step, deaths = 0, True
-    while deaths:
-        step += 1
+    for step in sweep(1, after):
         for again in ("", "attach", "detach"):
             scene = Scene()
             deaths = await scene.dies_at(step, after, what)
@@ -88,4 +87,6 @@ async def test_nothing_half_is_left_of_a_death_at_any_step(what: str, after: boo
                 scene.host.clock.advance(MINIMUM_AGE + 1)
             left = scene.left()
             assert left in {"": ((0, 0, 0), (1, 1, 1)), "attach": ((1, 1, 1),), "detach": ((0, 0, 0),)}[again], step
+        if not deaths:
+            break
     assert step > 3

@@ -223,8 +223,11 @@ FIELDS = STATE | {"owner", "holders", "hold", "until", "whom", "note", "since", 
 def trespasses(name: str, tree: ast.AST) -> Iterator[str]:
     """Where the module makes a lease, or changes of one what is not its own to change."""
     for node in ast.walk(tree):
-        called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
-        if not isinstance(node, ast.Call) or not called.endswith(("Lease", "structs.replace", "replace_struct")):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name | ast.Attribute):
+            continue
+        last = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
+        called = ast.unparse(node.func) if last.endswith(("Lease", "replace", "replace_struct")) else ""
+        if not called.endswith(("Lease", "structs.replace", "replace_struct")):
             continue
         if called.rpartition(".")[2] == "Lease":
             yield f"{name}:{node.lineno} makes a lease"

@@ -22,6 +22,7 @@ from mooring.ports import Transaction
 from mooring.testing.memory_kernel import MemoryKernel
 from mooring.testing.memory_store import MemoryStore
 from tests.services.hosts import MemoryHost, separate_network
+from tests.sweeps import sweep
 
 BLUE = 1
 
@@ -212,9 +213,7 @@ async def test_a_death_at_any_step_leaves_a_tenant_whole_or_gone(
     begin: Callable[[Scene], Awaitable[Callable[[], Awaitable[None]]]], after: bool
 ) -> None:
     """And its neighbour as it was."""
-    at = 0
-    while True:
-        at += 1
+    for at in sweep(1, after):
         scene = await Scene().begin()
         operation = await begin(scene)
         struck = await scene.dies_in(operation, Fate(at, after=after))
@@ -230,9 +229,7 @@ async def test_a_refusal_at_any_step_leaves_nothing(
     begin: Callable[[Scene], Awaitable[Callable[[], Awaitable[None]]]],
 ) -> None:
     """Of the kernel, while the daemon goes on: the request fails and all is as before it, or it was tried again."""
-    at = 0
-    while True:
-        at += 1
+    for at in sweep(1):
         scene = await Scene().begin()
         operation = await begin(scene)
         before, records = set(scene.host.facts), len(scene.host.store.records)

@@ -9,13 +9,16 @@ from contextlib import ExitStack
 import pytest
 import uvloop
 
+from tests.sweeps import is_thorough
+
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, LoopFactory]:
-    """Both; the product's alone where a nameserver of another program is waited for."""
+    """Both; the product's alone in the fast tier, and where a nameserver of another program is waited for."""
     ours: dict[str, LoopFactory] = {"uvloop": uvloop.new_event_loop}
-    return ours if item.path.name == "test_site_zones.py" else {"asyncio": asyncio.new_event_loop, **ours}
+    alone = item.path.name == "test_site_zones.py" or not is_thorough()
+    return ours if alone else {"asyncio": asyncio.new_event_loop, **ours}
 
 
 @pytest.fixture
