@@ -15,19 +15,23 @@ from mooring.services.cluster.host_records import HostRecords
 from mooring.services.networking.cluster_runtime import ClusterRuntime
 from mooring.testing.memory_cluster import Step, let_others_run
 from tests.services.member_hosts import ACCESS, members
+from tests.services.overlay_hosts import following, take_part, tunnels, turns
 
 
 @dataclass
 class Noted:
-    """A part that notes what it is told. refusals: what its next turns raise."""
+    """A part that notes what it is told. refusals: what its next turns raise; barred: and what entering does."""
 
     told: list[str] = field(default_factory=list)
     refusals: list[Exception] = field(default_factory=list)
+    barred: Exception | None = None
     turned: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def entered(self, cluster: Cluster, membership: Membership) -> None:
         """See Part."""
         self.told.append(f"entered {membership.name}")
+        if self.barred is not None:
+            raise self.barred
 
     async def left(self) -> None:
         """See Part."""
@@ -113,6 +117,35 @@ async def test_parts_are_told_and_have_their_turns() -> None:
     await host.membership.leave(False, False)
     assert noted.told[-1] == "left"
     assert host.runtime.faults == ()
+
+
+async def test_a_part_that_could_not_enter_is_told_that_the_host_leaves() -> None:
+    """It may have begun something; each turn lets it enter anew, and it is told once."""
+    (host,) = await members(1)
+    noted = Noted(barred=Unavailable("no way there"))
+    host.runtime.add(noted)
+    await host.runtime.once()
+    await host.runtime.once()
+    assert [fault.what for fault in host.runtime.faults] == ["no way there"]
+    await host.membership.leave(False, False)
+    assert noted.told == ["entered web1", "entered web1", "left"]
+
+
+async def test_overlays_end_with_the_cluster_that_they_could_not_enter_yet() -> None:
+    """Where the host is reached was not known: what the kernel had of the overlay is closed all the same."""
+    (host,) = await members(1)
+    async with following(host):
+        await take_part(host, "a")
+        await turns(host)
+    assert tunnels(host) == {4097}
+    host.setup.links = {}
+    await host.restart()
+    await host.services.repair.once()
+    await host.turn()
+    assert tunnels(host) == {4097}
+    await host.membership.leave(True, False)
+    await host.services.repair.once()
+    assert tunnels(host) == set()
 
 
 async def test_who_is_reached_in_another_way_enters_anew() -> None:

@@ -42,8 +42,8 @@ class Part(Protocol):
         ...
 
     async def left(self) -> None:
-        """This host is in no cluster any more, or is about to enter anew. The cluster can still be asked, if it
-        answers."""
+        """This host is in no cluster any more, or is about to enter anew; also after an `entered` that raised. The
+        cluster can still be asked, if it answers."""
         ...
 
     async def turn(self) -> list[Fault]:
@@ -92,7 +92,8 @@ class ClusterRuntime:
         self._lock = asyncio.Lock()  # of turns, and of coming and going
         self._evicting = asyncio.Lock()
         self._looked = False
-        self._entered: list[Part] = []
+        self._begun: list[Part] = []  # to whom it was said that this host has entered
+        self._entered: list[Part] = []  # those of them that could
         self._told: set[str] = set()
 
     def add(self, part: Part) -> None:
@@ -152,11 +153,11 @@ class ClusterRuntime:
         self._here.clear()
         self.plan = self._ipam.shared.plan = None
         async with self._lock:
-            for part in self._entered:
+            for part in self._begun:
                 await self._guarded(type(part).__name__, part.left)
             self.plan = self._ipam.shared.plan = None  # a turn may have been about to begin it
             self.cluster = self.membership = self.member = None
-            self.faults, self._entered = (), []
+            self.faults, self._begun, self._entered = (), [], []
 
     async def run(self) -> None:
         """Turn after turn, as long as this host is in a cluster. Never ends by itself, whatever goes wrong here."""
@@ -231,6 +232,8 @@ class ClusterRuntime:
             self._tell(fault, faults)
 
     async def _turn_of(self, part: Part, cluster: Cluster, membership: Membership, faults: list[Fault]) -> None:
+        if part not in self._begun:
+            self._begun.append(part)
         if part not in self._entered:
             await part.entered(cluster, membership)
             self._entered.append(part)

@@ -95,6 +95,7 @@ class HostOverlays:
             self._reached_at(None)
             for part in self._parts.values():
                 self._feed.close(part.shared.id)
+                self._overlays.close(part.network)  # which the kernel may have had, and nobody has opened since
             self._feed.forget()
 
     async def restored(self) -> None:
