@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
+
+import msgspec
 import pytest
 
 from mooring.core.address_claims import HostClaim, Phase, Spec
 from mooring.core.faults import Conflict, NotFound, Unavailable
 from mooring.core.filters import ClusterHostFilter
+from mooring.core.pools import Pool
 from mooring.services.cluster.membership import TTL, ClusterMembership
 from mooring.services.operations.cluster_rows import ClusterRows
 from tests.services.hosts import MemoryHost
-from tests.services.member_hosts import SUBNET, MemberHost, answers, neighbours, run
+from tests.services.member_hosts import SUBNET, MemberHost, answers, members, neighbours, run
+from tests.services.overlay_hosts import WEB, following, take_part, turns
 from tests.services.test_membership import ENDPOINT, Site, pair
+
+OTHER = msgspec.structs.replace(WEB, id="n2", vni=4098, subnets=(ip_network("10.98.0.0/16"),))
 
 
 @pytest.fixture
@@ -103,6 +110,31 @@ async def test_in_an_outage_the_view_says_since_when_and_what_waits() -> None:
         await host.turn(1.0)
     view = await rows(host).view()
     assert (view.unreached_for, view.waiting) == (None, [])
+
+
+async def test_networks_and_endpoints_wait_as_well() -> None:
+    """Networks that Docker has removed, and what came and went and the other hosts have not heard of."""
+    (host,) = await members(1)
+    async with following(host):
+        networks = [await take_part(host, name, overlay) for name, overlay in (("a", WEB), ("b", OTHER))]
+        await host.endpoint(networks[0], "c1")
+        await turns(host)
+        assert (await rows(host).view()).waiting == []
+        host.servers.cut(host.setup.address)
+        await turns(host)
+        for name in ("c2", "c3"):
+            await host.endpoint(networks[0], name)
+        await host.services.endpoints.delete(networks[0], "c1".ljust(64, "0"))
+        for pool in [pool for pool in host.services.cache.every(Pool) if pool.network == networks[1]]:
+            await host.services.ipam.release_pool(pool.id)
+        await host.services.networks.delete(networks[1])
+        await turns(host)
+        waiting = (await rows(host).view()).waiting
+        assert "1 network to leave" in waiting
+        assert "4 endpoints to tell the other hosts of" in waiting  # and the host's own in the network that it leaves
+        host.servers.mend(host.setup.address)
+        await turns(host, times=8)
+        assert (await rows(host).view()).waiting == []
 
 
 async def test_after_a_restore_the_view_says_for_whom_is_waited() -> None:

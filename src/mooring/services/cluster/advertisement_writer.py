@@ -66,6 +66,11 @@ class AdvertisementWriter:
         self._stale[key] = None
         self._woken.set()
 
+    @property
+    def waiting(self) -> int:
+        """How many keys may not be as they are wanted."""
+        return len(self._stale)
+
     def enter(self, cluster: Cluster, host: str) -> None:
         """Write there, as the host with that id."""
         self._cluster, self._prefix = cluster, host_prefix(host)

@@ -8,7 +8,7 @@ before it is known where this host is reached; and no names, after a start, befo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from mooring.core.advertisements import Advertisement, EndpointNames, advertisement_key
@@ -76,6 +76,11 @@ class Advertiser:
         """See Part."""
         self._begin()
         return self._writer.turn()
+
+    def waiting(self) -> Mapping[str, int]:
+        """See Waiting. After a start everything waits until the cluster was reached, as nobody knows what it has."""
+        words = "endpoint to tell the other hosts of|endpoints to tell the other hosts of"
+        return {words: self._writer.waiting if self._cluster is not None else 0}
 
     def tell_again(self) -> None:
         """What the cluster has of this host is looked at, and put right, soon."""

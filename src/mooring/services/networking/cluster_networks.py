@@ -7,7 +7,7 @@ be. What is shared stays so until this host has given back what it had of it, or
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
 
@@ -145,6 +145,10 @@ class ClusterNetworks:
         except Unavailable as fault:
             faults.append(fault)
         return faults
+
+    def waiting(self) -> Mapping[str, int]:
+        """See Waiting."""
+        return {"network to leave|networks to leave": len(self._being_left())}
 
     async def _alone(
         self, part: HostNetwork, work: Callable[[HostNetwork], Awaitable[None]], faults: list[Fault]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Protocol, runtime_checkable
@@ -55,8 +55,8 @@ class Part(Protocol):
 class Waiting(Protocol):
     """A part that says what waits for the cluster."""
 
-    def waiting(self) -> list[str]:
-        """In a few words each, with how many: "2 networks to leave"."""
+    def waiting(self) -> Mapping[str, int]:
+        """How many of what: the word for one and the words for more, with a bar between them."""
         ...
 
 
@@ -114,7 +114,7 @@ class ClusterRuntime:
     def waiting(self) -> list[str]:
         """What this host has done already and the cluster is to be told, in a few words each."""
         claims = list(self._cache.every(HostClaim))
-        counts = {
+        counts: dict[str, int] = {
             "address to release|addresses to release": sum(kept.phase is Phase.RELEASING for kept in claims),
             "address that is not in use any more|addresses that are not in use any more": sum(
                 kept.phase is Phase.HELD and kept.idle for kept in claims
@@ -123,10 +123,11 @@ class ClusterRuntime:
                 block.leaving for block in self._cache.every(HostBlock)
             ),
         }
-        mine = [f"{count} {words.split('|')[count != 1]}" for words, count in counts.items() if count]
-        if self.plan is not None and self.plan.restored.waiting:
-            mine.insert(0, self.plan.restored.waiting)
-        return mine + [line for part in self._parts if isinstance(part, Waiting) for line in part.waiting()]
+        for part in self._parts:
+            counts |= part.waiting() if isinstance(part, Waiting) else {}
+        lines = [f"{count} {words.split('|')[count != 1]}" for words, count in counts.items() if count]
+        restored = self.plan.restored.waiting if self.plan is not None else ""
+        return [restored, *lines] if restored else lines
 
     async def entered(self, cluster: Cluster, membership: Membership) -> None:
         """This host is in the cluster; the records are loaded, and the cluster is not waited for. Raises no Fault."""
