@@ -169,6 +169,28 @@ async def test_a_store_that_went_back_beyond_an_earlier_restore_is_one_more() ->
         assert await wrong_at_rest(world.hosts, world.subnet) == []
 
 
+async def test_what_hosts_say_of_a_restore_goes_once_all_have_said_it() -> None:
+    """What stays is one key, however many restores there were; what was written late goes with the next."""
+    async with cluster(3) as world:
+        first, late = world.hosts[0], world.hosts[2]
+
+        def kept() -> list[str]:
+            return [key.partition("/")[2] for key in world.servers.records if key.startswith("restores/")]
+
+        for number in (1, 2):
+            async with restored_since(world):
+                await filled(first)
+            late.off()
+            await turns(world, 3, 1.0)
+            assert {"h0", "h1"} <= {key.partition("/")[2] for key in kept()}
+            await late.back(turning=False)
+            await turns(world, 15, 4.0)
+            assert [key.partition("-")[0] for key in kept()] == [str(number)]
+            assert kept()[0].endswith("/done")
+            assert first.plan.restored.waiting == late.plan.restored.waiting == ""
+            await world.servers.client("late").put(f"restores/{kept()[0].partition('/')[0]}/h9", b"", 0)
+
+
 async def test_an_etcd_that_was_only_away_is_no_restored_one() -> None:
     """Nobody waits for anybody."""
     async with cluster() as world:

@@ -14,6 +14,10 @@ RESTORED = "restored"
 """The key of the word for the last restore: whoever finds out first draws it."""
 
 
+RESTORES = "restores/"
+"""What all keys begin with by which hosts say something of a restore."""
+
+
 def mark_key(host: str) -> str:
     """Where the host's number is."""
     return f"mark/{quote(host, safe='')}"
@@ -21,7 +25,7 @@ def mark_key(host: str) -> str:
 
 def restore_prefix(restore: str) -> str:
     """What the keys begin with by which hosts say that the cluster has all of theirs again."""
-    return f"restores/{restore}/"
+    return f"{RESTORES}{restore}/"
 
 
 def next_restore(there: str, here: str, token: str) -> str:
@@ -33,6 +37,12 @@ def restore_number(restore: str) -> int:
     """How many restores there were with it, 0 for none: a store with a lower one has gone back beyond it."""
     number = restore.partition("-")[0]
     return int(number) if number.isdecimal() else 0
+
+
+def is_over(key: str, restore: str) -> bool:
+    """Whether what the key says of a restore is of no use once that one, or a later one, is over."""
+    word = key.removeprefix(RESTORES).partition("/")[0]
+    return word == restore or restore_number(word) < restore_number(restore)
 
 
 class ClusterMark(msgspec.Struct, frozen=True, kw_only=True):

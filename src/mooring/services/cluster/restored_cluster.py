@@ -15,7 +15,16 @@ import msgspec
 
 from mooring.core.address_claims import AddressClaim, HostClaim, Phase
 from mooring.core.blocks import Block, HostBlock
-from mooring.core.cluster_marks import RESTORED, ClusterMark, mark_key, next_restore, restore_number, restore_prefix
+from mooring.core.cluster_marks import (
+    RESTORED,
+    RESTORES,
+    ClusterMark,
+    is_over,
+    mark_key,
+    next_restore,
+    restore_number,
+    restore_prefix,
+)
 from mooring.core.cluster_networks import ClusterNetwork, HostNetwork, NetworkMember, VniHolder
 from mooring.core.faults import StaleRevision, Unavailable
 from mooring.core.keys import outlives
@@ -260,6 +269,17 @@ class RestoredCluster:
             with suppress(StaleRevision):
                 await self._cluster.put(f"{prefix}{DONE}", b"", 0)
         self._done, self.waiting = restore, ""
+        with suppress(Unavailable):
+            await self._tidy(restore)
+
+    async def _tidy(self, restore: str) -> None:
+        """Of what hosts have said of that restore, and of those before it, only that it is over stays. Of a later one
+        each word counts yet. Raises Unavailable."""
+        last = f"{restore_prefix(restore)}{DONE}"
+        for entry in (await self._cluster.scan(RESTORES))[0]:
+            if entry.key != last and is_over(entry.key, restore):
+                with suppress(StaleRevision):
+                    await self._cluster.delete(entry.key, entry.revision)
 
 
 def _number(entry: Entry | None) -> int:
