@@ -14,9 +14,10 @@ from mooring.core.cluster_networks import HostNetwork
 from mooring.core.faults import Unavailable
 from mooring.core.leases import Lease
 from mooring.core.overlays import PORT
-from mooring.core.plumbing import Bridge, Flood, LinkAddress, Member, Vxlan
+from mooring.core.plumbing import Bridge, Flood, LinkAddress, Member, RemoteMac, Vxlan
 from mooring.core.pools import Pool
 from mooring.core.wireguard import OVERHEAD, encrypted_port, inner_address
+from mooring.services.cluster.host_records import HostRecords
 from tests.services.member_hosts import MemberHost, members
 from tests.services.overlay_hosts import WEB, following, remotes, take_part, tunnels, turns
 
@@ -78,6 +79,25 @@ async def test_each_host_has_an_address_of_its_own(hosts: list[MemberHost]) -> N
     await hosts[0].services.repair.once()
     await turns(*hosts)
     assert own(hosts[0]) == (first,)
+
+
+async def test_an_address_that_changes_is_told_to_the_others_at_once(hosts: list[MemberHost]) -> None:
+    """As by DHCP: what the others have of the host follows within a look, so that its tunnels, in clear or encrypted,
+    are not waited for a minute longer than need be."""
+    first, second = hosts
+    for host, name in zip(hosts, "ab", strict=True):
+        await take_part(host, name)
+    await turns(*hosts, times=30)  # the record was looked at just now
+    ident = first.membership.entered()[0].host
+    first.setup.links["eth0"] = Underlay("10.0.9.9", "eth0", 1500)
+    await turns(*hosts, times=24)
+    record, _ = await HostRecords(first.servers.client("other")).host(ident)
+    assert record is not None
+    assert record.underlay.address == "10.0.9.9"
+    assert set(remotes(second).values()) == {"10.0.9.9"}
+    assert {str(fact.local) for fact in first.facts if isinstance(fact, Vxlan)} == {"10.0.9.9"}
+    await turns(*hosts)
+    assert any(isinstance(fact, RemoteMac) for fact in first.facts)
 
 
 async def test_a_small_subnet_without_blocks_has_one_by_a_claim(hosts: list[MemberHost]) -> None:

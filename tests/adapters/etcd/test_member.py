@@ -66,7 +66,8 @@ def test_a_token_that_is_not_known_any_more_is_asked_for_again() -> None:
         ),
         (
             f"{ALL} UNAVAILABLE: ipv6:%5B::1%5D:1: Unwrap failed (TSI_DATA_CORRUPTED)",
-            "Unwrap failed (TSI_DATA_CORRUPTED); are authority, certificate and key those of this etcd?",
+            "Unwrap failed (TSI_DATA_CORRUPTED); are authority, certificate and key those of this etcd, and has "
+            "none ended?",
         ),
         ("errors resolving e:1: Domain name not found", "errors resolving e:1: Domain name not found"),
         ("", "no reason given"),

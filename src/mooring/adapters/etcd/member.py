@@ -109,7 +109,7 @@ def meaning_of(endpoint: str, code: str, details: str) -> Unavailable:
 def unreachable(endpoint: str, details: str) -> Refused:
     """The fault for a connection that cannot be had. details: gRPC's words, of which the last are the ones."""
     words = re.sub(r"^.*last error: \w+: (ipv[46]:\S+: )?", "", details)
-    hint = "are authority, certificate and key those of this etcd?" if "TSI" in words else ""
+    hint = "are authority, certificate and key those of this etcd, and has none ended?" if "TSI" in words else ""
     return Refused(f"etcd at {endpoint} cannot be reached: {words or 'no reason given'}", hint=hint)
 
 

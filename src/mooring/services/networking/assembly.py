@@ -29,7 +29,7 @@ from mooring.services.drivers.null import BareDriver
 from mooring.services.drivers.registry import Drivers
 from mooring.services.ipam.allocator import Ipam, IpamPolicy
 from mooring.services.networking.cluster_networks import ClusterNetworks
-from mooring.services.networking.cluster_runtime import ClusterRuntime, Part
+from mooring.services.networking.cluster_runtime import ClusterRuntime
 from mooring.services.networking.encrypted_underlay import EncryptedUnderlay
 from mooring.services.networking.endpoints import Endpoints
 from mooring.services.networking.engine_releases import EngineReleases
@@ -154,10 +154,9 @@ def assemble_networking(
     encrypted = EncryptedUnderlay(world.wireguard, kernel, clock, lambda: any(map(_encrypts, cache.every(Network))))
     networks.check_encryption = encrypted.require
     own = HostOverlays(records, ipam, repair.overlays, feed, world.cluster, policy.vxlan_port)
+    own.listen(runtime.tell_soon)
     ingress = IngressPorts(records, repair.overlays, feed, ports, world.guard)
-    parts: tuple[Part, ...] = (shared, ipam.fixed_claims, ipam.new_claims, encrypted, own, ingress)
-    for part in parts:
-        runtime.add(part)
+    runtime.add(shared, ipam.fixed_claims, ipam.new_claims, encrypted, own, ingress)
     return Networking(
         cache, index, ipam, ports, networks, endpoints, repair, drivers, records, releases, collector, restored,
         HostFollower(kernel, ipam.host, overlaps, repair), vnics, runtime, feed, own, ingress, encrypted,

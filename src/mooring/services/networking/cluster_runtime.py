@@ -87,6 +87,7 @@ class ClusterRuntime:
         self._tried: Callable[[], bool] = lambda: True
         self._drained: Callable[[], bool] = lambda: False
         self._forgotten: Callable[[], bool] = lambda: False
+        self._tell_soon: Callable[[], None] = lambda: None
         self._present: Callable[[], Awaitable[None]] | None = None
         self._here, self._nudged = asyncio.Event(), asyncio.Event()
         self._lock = asyncio.Lock()  # of turns, and of coming and going
@@ -96,16 +97,20 @@ class ClusterRuntime:
         self._entered: list[Part] = []  # those of them that could
         self._told: set[str] = set()
 
-    def add(self, part: Part) -> None:
-        """It has its turns, after the plan's and in the order of adding. Before this host enters a cluster."""
-        self._parts.append(part)
+    def add(self, *parts: Part) -> None:
+        """They have their turns, after the plan's and in the order of adding. Before this host enters a cluster."""
+        self._parts += parts
 
     def follow(self, membership: ClusterMembership) -> None:
         """It says when this host enters and leaves a cluster, and is heard there."""
         self._heard, self._drained = lambda: membership.confirmed, lambda: membership.drained
         self._tried, self._forgotten = lambda: membership.tried, lambda: membership.forgotten
-        self._present = membership.present
+        self._present, self._tell_soon = membership.present, membership.tell_soon
         membership.follow(self.entered, self.left)
+
+    def tell_soon(self) -> None:
+        """What the others know of this host is looked at soon, as something of it has changed."""
+        self._tell_soon()
 
     def nudge(self) -> None:
         """There is something to do."""
