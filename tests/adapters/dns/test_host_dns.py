@@ -99,6 +99,25 @@ async def test_one_that_is_missed_is_trouble(rig: Rig, caplog: pytest.LogCapture
     assert (rig.dns.trouble, rig.dns.serving()) == ("", ())
 
 
+async def test_the_address_of_one_that_is_missed_stays(rig: Rig) -> None:
+    """Without a server behind it whoever asks is refused at once; without the address he would wait. It goes when
+    nobody asks any more."""
+    rig.wanted[0] = True
+    await rig.dns.once()
+    rig.wanted[0], rig.missed = False, "Docker asks"
+    for _ in range(2):
+        await rig.dns.once()
+    assert rig.dns.serving() == ()
+    assert str(ADDRESS4) in "".join(rig.addresses())
+    with client() as asking:
+        asking.send(b"?")
+        with pytest.raises(ConnectionRefusedError):
+            asking.recv(1)
+    rig.missed = ""
+    await rig.dns.once()
+    assert rig.addresses() == set()
+
+
 async def test_an_address_that_somebody_took_away_comes_back(rig: Rig) -> None:
     """Within a period; and one that was there before is no trouble."""
     sh("ip address add 169.254.53.53/32 dev lo")

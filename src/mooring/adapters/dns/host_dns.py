@@ -180,12 +180,13 @@ class HostDns:
         self.trouble = trouble
 
     async def _clear(self, site: _Site) -> Sequence[str]:
-        """Nothing of it is there; who misses it on the host."""
+        """Nothing of it is there, but the address where it is missed on the host; who misses it."""
         await _end(site)
-        if not site.cleared:
+        missed = "" if site.domain else self._missed()
+        if not site.cleared and not missed:
             await self._kernel.in_domain(site.domain, drop_addresses)
             site.cleared = True
-        return [] if site.domain else [self._missed()]
+        return [missed]
 
     async def _serve(self, site: _Site) -> Sequence[str]:
         """Why an address is not served. Raises NotFound, Unavailable."""
