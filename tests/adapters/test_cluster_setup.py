@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.server
 import socket
 import threading
@@ -52,6 +53,23 @@ async def test_the_underlay_is_an_address_that_the_host_has() -> None:
             await setup.underlay(given, [])
     with pytest.raises(Unavailable, match="--underlay"):
         await setup.underlay("", ["https://name.invalid:2379"])
+
+
+def test_a_resolver_that_hangs_holds_up_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A daemon that is told to stop does not wait for what libc waits for."""
+    let_go, over = threading.Event(), threading.Event()
+
+    def hang(*_: object, **__: object) -> list[object]:
+        let_go.wait(5.0)
+        over.set()
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    monkeypatch.setattr(cluster_setup, "RESOLVE", 0.01)
+    with asyncio.Runner() as runner, pytest.raises(Unavailable):
+        runner.run(LinuxClusterSetup(Path("/nowhere")).underlay("", ["https://slow.example:2379"]))
+    assert not over.is_set()
+    let_go.set()
 
 
 async def test_a_slow_nameserver_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

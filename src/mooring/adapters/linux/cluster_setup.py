@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import threading
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from ipaddress import ip_address
@@ -111,9 +112,23 @@ def _address(text: str) -> Address | None:
 
 async def _source(endpoint: str) -> Address | None:
     """The address of this host that packets to the endpoint bear; nothing is sent. A nameserver is waited for in a
-    thread, and not for long: libc's resolver takes up to half a minute (resolv.conf(5))."""
+    thread, and not for long: libc's resolver takes up to half a minute (resolv.conf(5)). The thread is none of the
+    loop's, which would wait for it at the daemon's end."""
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[Address | None] = loop.create_future()
+
+    def tell(address: Address | None) -> None:
+        if not found.done():
+            found.set_result(address)
+
+    def look() -> None:
+        address = _source_now(endpoint)
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(tell, address)
+
+    threading.Thread(target=look, name="resolver", daemon=True).start()
     with suppress(TimeoutError):
-        return await asyncio.wait_for(asyncio.to_thread(_source_now, endpoint), RESOLVE)
+        return await asyncio.wait_for(found, RESOLVE)
     return None
 
 
