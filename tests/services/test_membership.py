@@ -216,7 +216,7 @@ async def test_an_error_of_our_own_does_not_end_the_daemon(site: Site, monkeypat
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(again.run())
         await settle()
-        assert again.unreached == "internal error, see the log"
+        assert again.unreached == "being heard failed with an internal error; see the log"
         wrong.clear()
         site.clock.advance(REFRESH)
         await settle()

@@ -27,6 +27,7 @@ from mooring.core.faults import Conflict, Fault, NotFound, StaleRevision, Unavai
 from mooring.core.sessions import SessionRule
 from mooring.core.subnet_index import Holdings
 from mooring.ports import Clock, Cluster, ClusterSetup
+from mooring.services.cluster.attempts import attempted
 from mooring.services.cluster.host_records import HostRecords
 from mooring.services.cluster.own_record import HostFacts, OwnRecord
 
@@ -93,7 +94,7 @@ class ClusterMembership:
         if not self._looked:
             self._looked = True
             async with self._lock:
-                await self._try(self._enter_kept)
+                await attempted("entering it", self._enter_kept, self._note)
 
     async def run(self) -> None:
         """Be heard, as long as this host is in a cluster. Never ends by itself, whatever goes wrong here."""
@@ -110,7 +111,7 @@ class ClusterMembership:
     async def attempt(self) -> None:
         """Be heard, if that can be done. Raises no Fault: why not is noted."""
         async with self._lock:  # or a host that has just left would be heard again
-            if await self._try(self.refresh):
+            if await attempted("being heard", self.refresh, self._note):
                 self.unreached, self.unreached_at = "", None
             self.tried = True
 
@@ -127,22 +128,6 @@ class ClusterMembership:
     def _is_foreign(self, kept: Membership) -> bool:
         """It was made on another machine, and came here with a copy of its disk."""
         return kept.machine != self._facts.machine
-
-    async def _try(self, work: Callable[[], Awaitable[None]]) -> bool:
-        """Whether it was done; what went wrong is noted."""
-        try:
-            await work()
-        except Fault as fault:
-            self._note(fault)
-        except Exception:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():  # a group of tasks has made another exception of that
-                raise asyncio.CancelledError from None
-            log.exception("the cluster: this host is not heard for a while")
-            self._unreach("internal error, see the log")
-        else:
-            return True
-        return False
 
     async def refresh(self) -> None:
         """The others hear this host, and know what is true of it now. Raises Unavailable, Conflict."""
@@ -368,9 +353,6 @@ class ClusterMembership:
         """Said once in the log, and as long as it is so to whoever asks."""
         if self.unreached != str(fault):
             log.warning("the cluster: %s", fault)
-        self._unreach(str(fault))
-
-    def _unreach(self, why: str) -> None:
-        self.unreached = why
+        self.unreached = str(fault)
         if self.unreached_at is None:
             self.unreached_at = self._clock.boot()

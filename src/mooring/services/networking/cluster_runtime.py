@@ -16,10 +16,11 @@ from typing import Protocol, runtime_checkable
 from mooring.core.address_claims import AddressClaim, HostClaim, Phase
 from mooring.core.blocks import HostBlock
 from mooring.core.cluster_hosts import Membership
-from mooring.core.faults import Fault, Unavailable
+from mooring.core.faults import Fault
 from mooring.core.networks import Address, Subnet
 from mooring.ports import Clock, Cluster
 from mooring.services.cluster.address_plan import AddressPlan
+from mooring.services.cluster.attempts import attempted
 from mooring.services.cluster.membership import ClusterMembership
 from mooring.services.cluster.shared_values import Member
 from mooring.services.ipam.allocator import Ipam
@@ -248,20 +249,7 @@ class ClusterRuntime:
 
     async def _guarded(self, what: str, work: Callable[[], Awaitable[None]], faults: list[Fault] | None = None) -> bool:
         """Whether it was done; what went wrong is said once in the log."""
-        try:
-            await work()
-        except Fault as fault:
-            self._tell(fault, faults)
-        except Exception:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():  # a group of tasks has made another exception of that
-                raise asyncio.CancelledError from None
-            log.exception("the cluster: %s failed with an internal error", what)
-            if faults is not None:
-                faults.append(Unavailable(f"{what} failed with an internal error", hint="see the log"))
-        else:
-            return True
-        return False
+        return await attempted(what, work, partial(self._tell, faults=faults))
 
     def _tell(self, fault: Fault, faults: list[Fault] | None) -> None:
         if faults is not None:
