@@ -10,11 +10,9 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-import msgspec
-
 from mooring.core.address_claims import AddressClaim, HostClaim, Phase, Spec
 from mooring.core.addresses import address_of
-from mooring.core.blocks import SharedSubnet, division, taken_from
+from mooring.core.blocks import SharedSubnet, division
 from mooring.core.faults import Conflict, Exhausted, Fault, NotFound, StaleRevision, Unavailable
 from mooring.core.leases import Lease
 from mooring.core.networks import Address, Subnet
@@ -80,7 +78,7 @@ class AddressPlan:
         self._reconciler = ClaimReconciler(cache, self.claims, self._known, self.values, clock, member, sightings)
         self._forgetting = Forgetting(self.values, self.sessions, self.blocks, self.claims)
         self.networks = SharedNetworks(self.values, member, clock, sightings)
-        self._ends = SubnetEnds(cache, index, self.blocks, self.claims)
+        self._ends = SubnetEnds(cache, index, self.blocks, self.claims, self.values, member)
         self.hosts = KnownHosts(self.values.hosts, clock)
         self._refreshed = self._compared = float("-inf")
         self.forgotten = False  # the cluster has no record of this host: it takes nothing, and what it had is lost
@@ -139,20 +137,7 @@ class AddressPlan:
     async def release_subnet(self, space: str, subnet: Subnet) -> None:
         """This host has neither a claim nor a block of the subnet, which no network of its own has any more. Raises
         StaleRevision, Unavailable."""
-        for kept in self._cache.every(HostClaim):
-            claim = kept.claim
-            if (claim.space, claim.subnet) == (space, subnet):
-                await self.claims.release(space, subnet, claim.address)
-                await self.claims.settle(kept)
-        async with self.blocks.turn(space, subnet):
-            for local in self._index.blocks.blocks(space, subnet):
-                await self._cache.commit(put=[msgspec.structs.replace(local, leaving=True)])
-            for block, at in (await self.values.blocks(space, subnet)).values():
-                if block is not None and block.host == self.member.host:
-                    for claim in filter(None, block.carved.values()):
-                        await self.blocks.write_key(claim)
-                    await self.values.put(taken_from(block), at)
-            await self._cache.commit(delete=self._index.blocks.blocks(space, subnet))
+        await self._ends.end_now(space, subnet)
 
     def is_shared(self, pool: Pool) -> bool:
         """Whether the pool's subnet is the cluster's."""
