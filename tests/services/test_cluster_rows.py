@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from mooring.core.address_claims import HostClaim, Phase, Spec
+from mooring.core.cluster_networks import ClusterNetwork
 from mooring.core.faults import Conflict, NotFound, Unavailable
 from mooring.core.filters import ClusterHostFilter
 from mooring.core.pools import Pool
@@ -152,6 +153,7 @@ async def test_a_drained_host_takes_nothing_new_and_what_it_has_goes_on() -> Non
     await run(host, "web")
     plan = host.runtime.plan
     assert plan is not None
+    await plan.networks.join(ClusterNetwork(id="", space="default", subnets=(SUBNET,)))  # or all of it would go
     for _ in range(3):
         await plan.blocks.more("default", SUBNET)
     assert not (await rows(other).drain("web1", True, True)).drained
