@@ -328,7 +328,7 @@ async def test_a_port_has_its_address_in_the_whole_cluster() -> None:
         mine = await port(one, "lb")
         named = await world.answered(port(one, "named", "10.0.0.77"))
         assert [str(each) for each in named.addresses] == ["10.0.0.77"]
-        with pytest.raises(Conflict, match=r"is claimed.*held by port lb on host h1"):
+        with pytest.raises(Conflict, match=r"port lb has 10.* already .held by port lb on host h1"):
             await world.answered(port(two, "lb"))
         with pytest.raises(Conflict, match=r"10\.0\.0\.77 is claimed.*held by port named on host h1"):
             await world.answered(port(two, "other", "10.0.0.77"))

@@ -29,7 +29,7 @@ from mooring.core.address_claims import (
     without,
 )
 from mooring.core.faults import Conflict, NotFound, StaleRevision, Unavailable
-from mooring.core.keys import is_reservations, outlives
+from mooring.core.keys import is_reservations, key_in_words, outlives
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Address, Subnet
 from mooring.core.sessions import Standing, check_alone
@@ -76,7 +76,8 @@ class AddressClaims:
         seen = await self._known.identity(spec)
         if (known := await self._known.of_identity(spec, seen)) is not None:
             if spec.new:
-                raise taken(known)
+                what = f"{key_in_words(spec.key)} has {known.address} already"
+                raise Conflict(what, holder=known.held_by(), hint="choose another name")
             return await self._take(known, spec, force)
         wanted = spec.claim(address, self._member.host, self._clock.now())
         async with self.turn_of(wanted):
