@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from ipaddress import ip_network
 
+from msgspec import structs
+
+from mooring.core.blocks import Block
 from mooring.core.cluster_networks import ClusterNetwork, NetworkMember, VniHolder
 from mooring.services.cluster.late_writes import EXPECTED, LOOK, LateWrites
 from mooring.services.cluster.shared_values import SharedValues
 from mooring.testing.clocks import ManualClock
 from mooring.testing.memory_cluster import MemoryCluster, Step, let_others_run
 from mooring.testing.memory_store import When
+from tests.services.test_shared_networks import cluster
 
 STRAY = ("block/default/0a1e0000p24/1", "want/red/0a1e0000p24/0a1e0005", "addr/default/0a1e0000p24/0a1e0005",
          "key/default/0a1e0000p24/k")  # fmt: skip
@@ -93,3 +97,20 @@ async def test_it_is_looked_for_now_and_then_and_often_after_an_end() -> None:
     servers.clock.advance(EXPECTED)
     await late.sweep()
     assert len(scans) == 4
+
+
+async def test_a_host_that_is_said_late_to_take_part_is_told_after_a_while_unless_it_has_something_there() -> None:
+    """By its records it does not; one whose store was lost has blocks yet."""
+    servers, (one, two) = cluster()
+    network = await one.join()
+    await two.join()
+    here = {(network.space, network.subnet)}
+    for late in (False, True):
+        assert await one.networks.strays(here) == await one.networks.strays(()) == []
+        servers.clock.advance(30.0)
+        assert await one.networks.strays(() if late else here) == ([network] if late else [])
+    block = Block(space="default", subnet=network.subnet, index=1, host="A", generation=1)
+    revision = await one.values.put(block, 0)
+    assert await one.networks.strays(()) == []
+    await one.values.put(structs.replace(block, host="B"), revision)
+    assert await one.networks.strays(()) == [network]

@@ -9,12 +9,13 @@ its record was there, as that may be the next one's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 
 import msgspec
 
 from mooring.core import cluster_keys as keys
+from mooring.core.address_claims import without
 from mooring.core.advertisements import host_prefix, network_prefix
 from mooring.core.cluster_networks import DRAWN, ClusterNetwork, NetworkMember, VniHolder, disagreements
 from mooring.core.faults import Conflict, Exhausted, StaleRevision
@@ -38,6 +39,7 @@ class SharedNetworks:
         """sightings: seconds for which a network has to be seen without a host before it is ended."""
         self._values, self._member, self._clock, self._sightings = values, member, clock, sightings
         self._empty: dict[str, float] = {}  # ids of networks without a host, and since when
+        self._strays: dict[int, float] = {}  # revisions of what says so of this host, and since when
         self._late = LateWrites(values, clock, sightings)
 
     async def networks(self, space: str = "") -> Networks:
@@ -265,6 +267,34 @@ class SharedNetworks:
             if network.ending or now - self._empty.get(network.id, now) >= self._sightings:
                 await self._end(network)
         await self._late.sweep()
+
+    async def strays(self, mine: Collection[tuple[str, Subnet]]) -> list[ClusterNetwork]:
+        """Networks of which the cluster has said for a while that this host takes part, while it does not and has
+        nothing there: that was written late. mine: address spaces and first subnets of those in which it does."""
+        seen, now = await self._values.networks(), self._clock.boot()
+        found = {
+            each.revision: each.value
+            for each in seen.members
+            if each.value is not None
+            and each.value.host == self._member.host
+            and (each.value.space, each.value.subnet) not in mine
+        }
+        self._strays = {revision: self._strays.get(revision, now) for revision in found}
+        old = [part for revision, part in found.items() if now - self._strays[revision] >= self._sightings]
+        networks = [seen.at(part.space, part.subnet).value or _nothing(part.space, part.subnet) for part in old]
+        return [network for network in networks if not await self._has_something(network)]
+
+    async def _has_something(self, network: ClusterNetwork) -> bool:
+        """Whether a block or a claim there is this host's: one whose store was lost has some, and takes part again."""
+        host = self._member.host
+        for subnet in network.subnets:
+            blocks = await self._values.blocks(network.space, subnet)
+            if any(seen.value is not None and seen.value.host == host for seen in blocks.values()):
+                return True
+            claims = await self._values.claims(network.space, subnet)
+            if any(claim.host == host or without(claim, host) != claim for claim, _ in claims):
+                return True
+        return False
 
     async def forget(self, host: str) -> None:
         """The host, which is gone for good, takes part in nothing, and advertises nothing."""

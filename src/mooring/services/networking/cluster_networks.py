@@ -18,7 +18,7 @@ from mooring.core.blocks import HostBlock, SharedSubnet
 from mooring.core.cluster_hosts import Membership, other_ports
 from mooring.core.cluster_networks import ClusterNetwork, HostNetwork, NetworkMember, as_shared
 from mooring.core.faults import BadRequest, Conflict, Fault, StaleRevision, Unavailable
-from mooring.core.networks import Network, Scope
+from mooring.core.networks import Network, Scope, Subnet
 from mooring.core.overlays import PORT
 from mooring.core.pools import Pool
 from mooring.ports import Cluster, Engine
@@ -141,6 +141,7 @@ class ClusterNetworks:
                 for part in self._cache.every(HostNetwork):
                     await self._alone(part, partial(self._confirm, networks=plan.networks), faults)
                 await plan.networks.sweep()
+                await self._leave_strays(plan)
                 self._confirmed = self._clock.boot()
         except Unavailable as fault:
             faults.append(fault)
@@ -149,6 +150,16 @@ class ClusterNetworks:
     def waiting(self) -> Mapping[str, int]:
         """See Waiting."""
         return {"network to leave|networks to leave": len(self._being_left())}
+
+    async def _leave_strays(self, plan: AddressPlan) -> None:
+        """What the cluster was told late of a network that this host had left is taken back. Raises Unavailable."""
+        for stray in await plan.networks.strays(self._taken_part_in()):
+            async with self._place(stray):
+                if (stray.space, stray.subnet) not in self._taken_part_in():
+                    await plan.networks.leave(stray)
+
+    def _taken_part_in(self) -> set[tuple[str, Subnet]]:
+        return {(part.shared.space, part.shared.subnet) for part in self._cache.every(HostNetwork)}
 
     async def _alone(
         self, part: HostNetwork, work: Callable[[HostNetwork], Awaitable[None]], faults: list[Fault]
