@@ -370,3 +370,22 @@ async def test_what_is_being_given_while_its_block_is_lost_is_lost_with_it_and_t
             assert host.cache.lease(SPACE, inside[0]) is None
         else:
             assert lost == []  # it was given after that, from a block that is the host's
+
+
+async def test_a_block_that_is_taken_again_while_it_is_given_up_stays() -> None:
+    """Between the write that gives it up and the commit that forgets it."""
+    async with cluster(1) as world:
+        host = world.hosts[0]
+        (block,) = host.cache.every(HostBlock)
+        await host.cache.commit(put=[msgspec.structs.replace(block, leaving=True)])
+        await host.plan.blocks.forget_seen()
+
+        async def take(step: Step) -> None:
+            if (step.method, step.when) == ("put", When.AFTER):
+                world.servers.pause = pause
+                await host.plan.blocks.more(SPACE, world.subnet)
+
+        pause, world.servers.pause = world.servers.pause, take
+        await host.plan.blocks.tend(shared(world))
+        (again,) = host.cache.every(HostBlock)
+        assert (again.index, again.generation, again.leaving) == (block.index, block.generation + 2, False)

@@ -61,11 +61,10 @@ class HostBlocks:
         sightings: float = SIGHTINGS,
         restored: RestoredCluster | None = None,
     ) -> None:
-        self._restored = restored
         if restored is not None:
             restored.again.append(self.forget_seen)
         self._cache, self._index, self._values = cache, index, values
-        self._clock, self._member, self._sightings = clock, member, sightings
+        self._clock, self._member, self._sightings, self._restored = clock, member, sightings, restored
         self._free_blocks = FreeBlocks(values, member)
         self._turns, self._alone = KeyedLocks(), KeyedLocks()
         self.being_claimed = BeingClaimed(cache, index, member.host)
@@ -264,7 +263,8 @@ class HostBlocks:
                 after = settled(after, claim.address)
             if local.leaving:
                 await self._values.put(given_up(msgspec.structs.replace(after, carved={})), seen.revision)
-                await self._cache.commit(delete=[local])
+                if self._index.blocks.block_of(local.space, local.subnet, local.first()) == local:
+                    await self._cache.commit(delete=[local])  # else this host has taken it anew by now
             elif after != block or local.carved != after.carved.keys():
                 # Also where nothing is to be changed: after it, no write that came to nothing may still happen.
                 self._seen[place] = Seen(after, await self._values.put(after, seen.revision))
