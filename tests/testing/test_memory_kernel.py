@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, ip_interface
+from ipaddress import IPv4Address, ip_address, ip_interface
 
 import pytest
 
 from mooring.core.faults import Conflict, Unavailable
 from mooring.core.firewall import ruleset
-from mooring.core.plumbing import Add, Bridge, Fact, LinkAddress, Member, Op, Veth
+from mooring.core.plumbing import Add, Alter, Bridge, Fact, LinkAddress, Member, Neighbour, Op, Veth
 from mooring.core.port_bindings import Protocol
 from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard
 
@@ -23,6 +23,19 @@ async def test_an_op_can_be_made_to_fail() -> None:
     before = await kernel.observe()
     with pytest.raises(Unavailable):
         await kernel.apply([Add(BRIDGE), Add(VETH)])
+    assert await kernel.observe() == before
+
+
+async def test_what_is_told_of_other_hosts_is_taken_back_as_well() -> None:
+    """What was another thing before is that again, what was not there is gone, and everything else is as it was."""
+    known, other = (
+        Neighbour("mr-one", ip_address("10.1.0.5"), mac) for mac in ("02:00:00:00:00:05", "02:00:00:00:00:06")
+    )
+    new, refused = (Neighbour("mr-one", ip_address(f"10.1.0.{last}"), known.mac) for last in (7, 8))
+    kernel = MemoryKernel([BRIDGE, GATEWAY, known], fail_on=[Add(refused)])
+    before = await kernel.observe()
+    with pytest.raises(Unavailable):
+        await kernel.apply([Alter(known, other), Add(new), Add(refused)])
     assert await kernel.observe() == before
 
 

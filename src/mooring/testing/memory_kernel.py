@@ -72,9 +72,7 @@ class MemoryKernel(Kernel):
         fail_on: Iterable[Op] = (),
         before: Before | None = None,
     ) -> None:
-        self.facts: dict[tuple[str, ...], Fact] = {}
-        for fact in (DockerAccept(4), DockerAccept(6), *facts):
-            self.facts[fact.key] = fact
+        self.facts: dict[tuple[str, ...], Fact] = {f.key: f for f in (DockerAccept(4), DockerAccept(6), *facts)}
         self.made = Counter(self.facts.keys())
         self.foreign = set(foreign)
         self.links: dict[str, HostLink] = {}
@@ -111,7 +109,10 @@ class MemoryKernel(Kernel):
         """See Kernel."""
         self._check_open()
         async with self._turn:
-            earlier = dict(self.facts)
+            # Facts that stand alone leave the others be, of which there may be many thousand.
+            facts = [op.after if isinstance(op, Alter) else op.fact for op in ops]
+            keys = {each.key for each in facts} if all(isinstance(each, RemoteFact) for each in facts) else None
+            earlier = dict(self.facts) if keys is None else {key: self.facts.get(key) for key in keys}
             try:
                 for op in ops:
                     if self.before is not None:
@@ -120,7 +121,8 @@ class MemoryKernel(Kernel):
                         raise Unavailable(f"the kernel refused a change: {op}")
                     self._carry_out(op)
             except BaseException:
-                self.facts = earlier
+                others = self.facts if keys is not None else {}
+                self.facts = {key: each for key, each in (others | earlier).items() if each is not None}
                 raise
 
     async def discard(self, links: Sequence[str], domain: int = 0) -> None:  # noqa: ARG002 - names are unique
@@ -325,8 +327,7 @@ class MemoryKernel(Kernel):
                 raise Conflict(f"VNI {fact.vni} at UDP port {fact.port} is in use by another interface of this host")
 
     def _drop_routes(self, link: str) -> None:
-        gone = [key for key, fact in self.facts.items() if isinstance(fact, Route) and fact.link == link]
-        self.facts = {key: fact for key, fact in self.facts.items() if key not in gone}
+        self.facts = {k: each for k, each in self.facts.items() if not isinstance(each, Route) or each.link != link}
 
     def _drop_link(self, name: str) -> None:
         self.facts.pop(("veth", name), None)
