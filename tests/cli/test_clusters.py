@@ -12,8 +12,9 @@ import pytest
 from mooring.cli.clusters import _print
 from mooring.core.cluster_tokens import read_token
 from mooring.core.cluster_views import ClusterView
+from mooring.core.leases import Lease, State
 from tests.cli.daemons import ServedHost
-from tests.services.samples import ETCD
+from tests.services.samples import ALIEN, ETCD, WEB
 
 
 async def test_a_cluster_is_made_joined_shown_and_left(
@@ -73,6 +74,31 @@ async def test_a_host_is_drained_and_takes_part_again(daemon: ServedHost, capsys
     assert capsys.readouterr().out.endswith("is drained no more\n")
 
 
+async def test_a_network_is_published(daemon: ServedHost, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is claimed is said, in the past only where it was done."""
+    cache = daemon.host.cache
+    assert await daemon.run("cluster", "init", "--endpoint", ETCD, "--name", "web1") == 0
+    await cache.commit(delete=[each for each in cache.every(Lease) if each.state is State.RESERVED])
+    capsys.readouterr()
+    runtime = daemon.host.services.cluster_runtime
+    await daemon.host.operations.cluster.attempt()
+    await runtime.once()
+    assert await daemon.run("cluster", "publish", WEB, "--dry-run") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "4 addresses would be claimed",
+        "other hosts in it: none yet",
+        f"network {WEB[:12]} (10.32.0.0/24, fd00:32::/64) would be one of the cluster",
+    ]
+    assert await daemon.run("cluster", "publish", WEB) == 0
+    assert capsys.readouterr().out.startswith("4 addresses are claimed\n")
+    assert await daemon.run("cluster", "publish", WEB, "--format", "json") == 0
+    assert json.loads(capsys.readouterr().out)["changed"] is False
+    assert await daemon.run("cluster", "publish", WEB) == 0
+    assert "is one of the cluster already" in capsys.readouterr().out
+    assert await daemon.run("cluster", "publish", ALIEN) == 2
+    assert "subnets whose addresses Mooring gives" in capsys.readouterr().err
+
+
 def test_the_status_says_what_waits_and_since_when(capsys: pytest.CaptureFixture[str]) -> None:
     """And that the host is drained."""
     _print(
@@ -101,6 +127,8 @@ def test_the_status_says_what_waits_and_since_when(capsys: pytest.CaptureFixture
         (("hosts", "ls"), 3, "in no cluster"),
         (("hosts", "forget", "web9"), 3, "in no cluster"),
         (("hosts", "drain", "web9"), 3, "in no cluster"),
+        (("publish", "web"), 3, "in no cluster"),
+        (("publish", ""), 2, "must not be empty"),
         (("hosts", "inspect", ""), 2, "must not be empty"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 
 from mooring.client import Conflict, NotFound
 from tests.client.daemons import asked
-from tests.services.samples import ETCD
+from tests.services.samples import ETCD, WEB
 
 
 async def test_a_cluster_is_made_seen_and_left(tmp_path: Path) -> None:
@@ -24,6 +24,8 @@ async def test_a_cluster_is_made_seen_and_left(tmp_path: Path) -> None:
         assert (await daemon.ask(client.cluster_host, "web1")).here
         assert (await daemon.ask(client.drain_cluster_host, "web1")).host.drained
         assert not (await daemon.ask(client.drain_cluster_host, "web1", off=True)).host.drained
+        with pytest.raises(Conflict, match=r"10.32.0.6 of network .* is reserved"):
+            await daemon.ask(client.publish_network, WEB, dry_run=True)
         with pytest.raises(Conflict, match="is this host"):
             await daemon.ask(client.forget_cluster_host, "web1")
         assert (await daemon.ask(client.leave_cluster)).host == made.host

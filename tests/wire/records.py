@@ -241,7 +241,9 @@ HOST_NETWORKS = st.builds(
     HostNetwork, network=IDENT, shared=CLUSTER_NETWORKS, own=st.lists(ADDRESS, max_size=2).map(tuple),
     leaving=st.booleans(),
 )  # fmt: skip
-NETWORK_MEMBERS = st.builds(NetworkMember, space=IDENT, subnet=SUBNET, host=IDENT, network=TEXT, name=TEXT)
+NETWORK_MEMBERS = st.builds(
+    NetworkMember, space=IDENT, subnet=SUBNET, host=IDENT, network=TEXT, name=TEXT, published=TEXT
+)
 VNI_HOLDERS = st.builds(VniHolder, vni=st.integers(1, 2**24 - 1), network=TEXT, space=IDENT, subnet=SUBNET)
 CLUSTER_MARKS = st.builds(ClusterMark, host=TEXT, count=st.integers(0, 2**40), restore=TEXT)
 

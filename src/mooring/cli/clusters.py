@@ -1,4 +1,4 @@
-"""`mooring cluster init|join|token|status|leave` and `mooring cluster hosts ls|inspect|drain|forget`."""
+"""`mooring cluster init|join|token|status|leave|publish` and `mooring cluster hosts ls|inspect|drain|forget`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 
 from mooring.cli.listings import Column, Listing, Style, listed_options, truth
 from mooring.cli.options import Connection, F, dry_run_option, format_option, pass_connection
-from mooring.cli.suggestions import cluster_hosts
+from mooring.cli.suggestions import cluster_hosts, networks
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -202,6 +202,42 @@ def leave(connection: Connection, force: bool, dry_run: bool, form: str) -> None
     reply = connection.client.leave_cluster(force=force, dry_run=dry_run)
     if not printed(reply, form):
         click.echo(f"{reply.name} {'would leave' if dry_run else 'has left'} cluster {reply.cluster}")
+
+
+@cluster.command("publish")
+@click.argument("network", metavar="NETWORK", shell_complete=networks)
+@dry_run_option
+@format_option
+@pass_connection
+def publish(connection: Connection, network: str, dry_run: bool, form: str) -> None:
+    """Make NETWORK, which is this host's alone, one of the cluster, as if it had been made with -o scope=cluster.
+
+    Its containers go on with their addresses and interfaces. Every address that is in use, or kept for a key, is
+    claimed in the cluster. It is refused where one is another host's, where the subnet overlaps another network of the
+    cluster, and where an option is not as on the hosts that take part; then nothing has changed.
+
+    \b
+    Example:
+      mooring cluster publish web --dry-run
+      mooring cluster publish web
+    """
+    from mooring.cli.tables import clean, printed
+
+    if not network.strip():
+        raise click.BadParameter("must not be empty", param_hint="NETWORK")
+    reply = connection.client.publish_network(network.strip(), dry_run=dry_run)
+    if printed(reply, form):
+        return
+    who = f"network {reply.name or reply.network[:12]} ({', '.join(reply.subnets)})"
+    if not reply.changed:
+        click.echo(clean(f"{who} is one of the cluster already"))
+        return
+    count = f"{reply.addresses} address{'' if reply.addresses == 1 else 'es'}"
+    click.echo(clean(f"{count} {'would be' if dry_run else 'are' if reply.addresses != 1 else 'is'} claimed"))
+    if reply.asked:
+        click.echo(clean(f"asked for, as another host gives them: {', '.join(reply.asked[:10])}"))
+    click.echo(clean(f"other hosts in it: {', '.join(reply.hosts) or 'none yet'}"))
+    click.echo(clean(f"{who} {'would be' if dry_run else 'is'} one of the cluster"))
 
 
 @cluster.group()

@@ -32,7 +32,14 @@ from mooring.client.subnet_pools import SubnetPools
 from mooring.client.tenants import Tenants
 from mooring.client.vnics import Vnics
 from mooring.core.attached_namespaces import NamespaceView
-from mooring.core.cluster_views import CheckRow, ClusterHostRow, ClusterView, NetworkMemberRow, NetworkPart
+from mooring.core.cluster_views import (
+    CheckRow,
+    ClusterHostRow,
+    ClusterView,
+    NetworkMemberRow,
+    NetworkPart,
+    PublishedView,
+)
 from mooring.core.dns_views import DnsAnswer, DnsRow
 from mooring.core.faults import BadRequest, Conflict, Exhausted, Fault, Forbidden, NotFound, Unavailable
 from mooring.core.filters import SubnetPoolOrigin
@@ -133,6 +140,7 @@ __all__ = [
     "PortRow",
     "PortState",
     "ProblemKind",
+    "PublishedView",
     "Reason",
     "Report",
     "SegmentView",

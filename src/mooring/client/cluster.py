@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mooring.client.asking import Asking
-from mooring.core.cluster_views import ClusterHostRow, ClusterView
+from mooring.core.cluster_views import ClusterHostRow, ClusterView, PublishedView
 from mooring.wire.api import (
     ClusterDrain,
     ClusterForget,
@@ -13,6 +13,7 @@ from mooring.wire.api import (
     ClusterJoinReply,
     ClusterLeave,
     ClusterLeaveReply,
+    ClusterPublish,
     ClusterTokenReply,
 )
 
@@ -68,6 +69,10 @@ class Cluster(Asking):
     def drain_cluster_host(self, host: str, *, off: bool = False, dry_run: bool = False) -> ClusterHostReply:
         """The host takes no new addresses of the cluster's networks; off: it does again."""
         return self._post(ClusterHostReply, "cluster/drain", ClusterDrain(host, off, dry_run))
+
+    def publish_network(self, network: str, *, dry_run: bool = False) -> PublishedView:
+        """A network of the host is one of the cluster; its containers go on."""
+        return self._post(PublishedView, "cluster/publish", ClusterPublish(network, dry_run))
 
     def forget_cluster_host(self, host: str, *, dry_run: bool = False) -> ClusterHostReply:
         """A host that is gone for good is not in the cluster any more."""

@@ -59,13 +59,15 @@ class VniHolder(msgspec.Struct, frozen=True, kw_only=True):
 
 class NetworkMember(msgspec.Struct, frozen=True, kw_only=True):
     """A host takes part in a network. network: the id of the ClusterNetwork. name: what its Docker calls it, "" while
-    that is not known. space, subnet: of the network's key."""
+    that is not known. published: Docker's full id of it, where Docker's own options do not say that it is the
+    cluster's, "" where they do. space, subnet: of the network's key."""
 
     space: str
     subnet: Subnet
     host: str
     network: str
     name: str = ""
+    published: str = ""
 
 
 class HostNetwork(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from mooring.core.faults import BadRequest
-from mooring.core.networks import GatewayMode, Ingress, Mode, NetworkOptions, Scope, Subnets
+from mooring.core.networks import GatewayMode, Ingress, Mode, Network, NetworkOptions, Scope, Subnets
 
 VXLAN = "vxlan"
 """What `mode` is called of a network with tunnels between its hosts."""
 VNI_MOST = 2**24 - 1
 """The greatest VXLAN network identifier (RFC 7348, section 5)."""
+SCOPE_OPTIONS = ("scope", "mooring.scope")
+"""How the option is spelled that says who takes part."""
 OF_OVERLAYS = ("vni", "encrypted", "multicast", "offload", "ingress")
 """Our words for what only tunnels have."""
 
@@ -23,6 +25,13 @@ OF_OVERLAYS = ("vni", "encrypted", "multicast", "offload", "ingress")
 def cluster_words(options: NetworkOptions, scope_given: bool) -> NetworkOptions:
     """The options with what `mode=vxlan` says of the scope."""
     return replace(options, scope=Scope.CLUSTER) if options.overlay and not scope_given else options
+
+
+def published(network: Network) -> bool:
+    """Whether the network is the cluster's by a later word than Docker's options, which say nothing of it."""
+    if network.options.scope is Scope.LOCAL or network.options.overlay:
+        return False
+    return all(network.raw.get(name, Scope.LOCAL.value) == Scope.LOCAL.value for name in SCOPE_OPTIONS)
 
 
 def check_cluster(options: NetworkOptions, given: Mapping[str, str], internal: bool) -> None:

@@ -60,6 +60,22 @@ class CheckRow(msgspec.Struct, frozen=True):
     text: str
 
 
+class PublishedView(msgspec.Struct, frozen=True):
+    """A network that was made one of the cluster, or that would be. name: what Docker calls it, "" while that is not
+    known. addresses: how many of it are claimed, as they are in use or kept. hosts: names of the other hosts that take
+    part. asked: addresses that another host gives, which is asked for them. changed: False where it was the cluster's
+    already. dry_run: it was not done, only tried."""
+
+    network: str
+    name: str
+    subnets: list[str]
+    addresses: int
+    hosts: list[str]
+    asked: list[str]
+    changed: bool
+    dry_run: bool
+
+
 class NetworkMemberRow(msgspec.Struct, frozen=True):
     """A host that takes part in a network of the cluster. network: what Docker calls it there, "" while that is not
     known."""

@@ -97,15 +97,18 @@ class NetworkV1(Stored, tag=1):
 
 
 class MemberV1(Stored, tag=1):
-    """The host in the key takes part in the network. name: what its Docker calls that."""
+    """The host in the key takes part in the network. name, published: as NetworkMember."""
 
     network: str
     name: str = ""
+    published: str = ""
 
     def record(self, key: str) -> NetworkMember:
         """See stored.Form."""
         space, subnet, host = keys.placed(key)
-        return NetworkMember(space=space, subnet=subnet, host=host, network=self.network, name=self.name)
+        return NetworkMember(
+            space=space, subnet=subnet, host=host, network=self.network, name=self.name, published=self.published
+        )
 
 
 class VniV1(Stored, tag=1):
@@ -146,7 +149,7 @@ _FORMS: dict[type, Callable[[Any], Stored]] = {
     Want: lambda want: WantV1(claim=claim_form(want.claim), refusal=want.refusal, holder=want.holder),
     Advertisement: advertisement_form,
     ClusterNetwork: lambda network: NetworkV1(network=cluster_network_form(network)),
-    NetworkMember: lambda member: MemberV1(network=member.network, name=member.name),
+    NetworkMember: lambda member: MemberV1(network=member.network, name=member.name, published=member.published),
     VniHolder: lambda holder: VniV1(network=holder.network, space=holder.space, subnet=str(holder.subnet)),
 }
 _READERS: dict[str, Reader[Any]] = {

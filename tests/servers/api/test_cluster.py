@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.servers.api.asking import api
-from tests.services.samples import ETCD
+from tests.services.samples import ETCD, WEB
 
 
 async def test_a_cluster_is_made_seen_and_left() -> None:
@@ -12,6 +12,7 @@ async def test_a_cluster_is_made_seen_and_left() -> None:
     assert (await asked.get("/v1/cluster")).json["id"] == ""
     assert (await asked.get("/v1/cluster/hosts")).status == 404
     assert (await asked.get("/v1/cluster/token")).status == 404
+    assert (await asked.post("/v1/cluster/publish", {"network": WEB})).status == 404
     tried = (await asked.post("/v1/cluster/init", {"endpoints": [ETCD], "name": "web1", "dry_run": True})).json
     assert (tried["changed"], tried["dry_run"], tried["token"]) == (True, True, "")
     made = (await asked.post("/v1/cluster/init", {"endpoints": [ETCD], "name": "web1", "prefix": "p"})).json
@@ -28,6 +29,8 @@ async def test_a_cluster_is_made_seen_and_left() -> None:
     assert not (await asked.post("/v1/cluster/drain", {"host": "web1", "off": True})).json["host"]["drained"]
     assert (await asked.post("/v1/cluster/drain", {"host": "web9"})).status == 404
     assert (await asked.post("/v1/cluster/forget", {"host": "web1"})).status == 409
+    assert (await asked.post("/v1/cluster/publish", {"network": "nowhere"})).status == 404
+    assert (await asked.post("/v1/cluster/publish", {"network": WEB})).status == 409  # it has a reservation
     assert (await asked.post("/v1/cluster/leave", {"dry_run": True})).json["dry_run"]
     assert (await asked.post("/v1/cluster/leave", {})).json["cluster"] == made["cluster"]
     assert (await asked.post("/v1/cluster/leave", {})).status == 404

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mooring.core.cluster_hosts import ClusterAccess
 from mooring.core.cluster_tokens import read_token, token_of
-from mooring.core.cluster_views import CheckRow, ClusterHostRow, ClusterView
+from mooring.core.cluster_views import CheckRow, ClusterHostRow, ClusterView, PublishedView
 from mooring.core.faults import BadRequest
 from mooring.core.filters import ClusterHostFilter, Page
 from mooring.servers.api.routes import route
@@ -19,6 +19,7 @@ from mooring.wire.api import (
     ClusterJoinReply,
     ClusterLeave,
     ClusterLeaveReply,
+    ClusterPublish,
     ClusterTokenReply,
 )
 
@@ -32,6 +33,7 @@ class Cluster:
     def __init__(self, operations: Operations) -> None:
         self._member = operations.cluster
         self._rows = operations.cluster_rows
+        self._publishing = operations.publishing
 
     @route("GET", "/v1/cluster")
     async def cluster(self) -> ClusterView:
@@ -82,6 +84,12 @@ class Cluster:
     async def drain_cluster_host(self, body: ClusterDrain) -> ClusterHostReply:
         """A host takes no new addresses of the cluster's networks; what runs there goes on. Off: it does again."""
         return ClusterHostReply(await self._rows.drain(body.host, not body.off, body.dry_run), body.dry_run)
+
+    @route("POST", "/v1/cluster/publish", network="web")
+    async def publish_network(self, body: ClusterPublish) -> PublishedView:
+        """A network of this host is one of the cluster. Its containers go on; each address that they have is claimed.
+        Refused where something of it is another host's."""
+        return await self._publishing.publish(body.network.strip(), body.dry_run)
 
     @route("POST", "/v1/cluster/forget", host="web3")
     async def forget_cluster_host(self, body: ClusterForget) -> ClusterHostReply:

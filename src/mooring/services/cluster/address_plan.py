@@ -177,6 +177,11 @@ class AddressPlan:
         async with self.hosts.named():
             return await self.claims.use(space, subnet, address, key)
 
+    async def regained(self, space: str, subnet: Subnet, address: Address) -> bool:
+        """Whether the cluster has the address as in use by what lives here, though this host's store had lost that.
+        Raises Unavailable."""
+        return await self._reconciler.regained((await self._known.decides(space, subnet, address)).claim)
+
     async def _free(self, space: str, subnet: Subnet) -> tuple[Pool, Address]:
         """An address that is free as far as this host knows, and held. Raises Exhausted, NotFound, Unavailable."""
         pools = self._index.pools_of(space, subnet)

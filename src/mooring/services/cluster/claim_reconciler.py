@@ -98,6 +98,16 @@ class ClaimReconciler:
                     else:
                         await self._claims.end(claim, revision)
 
+    async def regained(self, claim: AddressClaim | None) -> bool:
+        """Whether the claim is this host's, and its own store had lost it; then it is kept here again. Raises
+        Unavailable."""
+        if claim is None or self._cache.host_claim(claim.space, claim.subnet, claim.address) is not None:
+            return False
+        if not self._lives_here(claim):
+            return False
+        await self._regain(claim)
+        return True
+
     async def _regain(self, claim: AddressClaim) -> None:
         """The claim is kept here again. Raises Unavailable."""
         async with self._claims.turn_of(claim):

@@ -26,6 +26,7 @@ from mooring.core.cluster_marks import (
     restore_prefix,
 )
 from mooring.core.cluster_networks import ClusterNetwork, HostNetwork, NetworkMember, VniHolder
+from mooring.core.cluster_options import published
 from mooring.core.faults import StaleRevision, Unavailable
 from mooring.core.keys import outlives
 from mooring.core.networks import Subnet
@@ -178,7 +179,7 @@ class RestoredCluster:
             await each()
         for part in tuple(self._cache.every(HostNetwork)):
             if not part.leaving and part.shared.id:
-                await self._put_network(part.shared)
+                await self._put_network(part)
         for local in tuple(self._cache.every(HostBlock)):
             if not local.leaving and local.boot and await self.is_same(local.space, local.subnet):
                 await self._put_block(local)
@@ -186,8 +187,9 @@ class RestoredCluster:
             if kept.phase is Phase.HELD and await self.is_same(kept.claim.space, kept.claim.subnet):
                 await self._put_claim(kept.claim)
 
-    async def _put_network(self, mine: ClusterNetwork) -> None:
+    async def _put_network(self, kept: HostNetwork) -> None:
         """The network is there, with its VNI, and this host is in it; unless there is another one by now."""
+        mine: ClusterNetwork = kept.shared
         seen = await self._values.network(mine.space, mine.subnet)
         if seen.value is not None and seen.value.id != mine.id:
             return
@@ -203,7 +205,11 @@ class RestoredCluster:
         part = parts.part(mine.space, mine.subnet, self._member.host)
         with suppress(StaleRevision):
             if part.value is None or part.value.network != mine.id:
-                member = NetworkMember(space=mine.space, subnet=mine.subnet, host=self._member.host, network=mine.id)
+                here = self._cache.network(kept.network)
+                member = NetworkMember(
+                    space=mine.space, subnet=mine.subnet, host=self._member.host, network=mine.id,
+                    published=kept.network if here is not None and published(here) else "",
+                )  # fmt: skip
                 await self._values.put(member, part.revision)
 
     async def _put_block(self, local: HostBlock) -> None:

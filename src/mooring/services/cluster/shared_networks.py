@@ -46,20 +46,35 @@ class SharedNetworks:
         """The networks of the address space ("" for any) and who takes part in them."""
         return await self._values.networks(space)
 
-    async def join(self, wanted: ClusterNetwork, vni: int = 0, name: str = "", alone: bool = False) -> ClusterNetwork:
+    async def join(
+        self, wanted: ClusterNetwork, vni: int = 0, name: str = "", alone: bool = False, published: str = ""
+    ) -> ClusterNetwork:  # fmt: skip
         """This host takes part in the network that has the subnets, which is made where it is not there; the network.
 
-        wanted: without an id. vni: the one that an overlay is to have, 0 for any. name: what Docker calls it here.
+        wanted: without an id. vni: the one that an overlay is to have, 0 for any. name, published: of NetworkMember.
         alone: no other host may be in it already. Raises Conflict where it is another one there, or another network has
         one of its subnets, or the VNI: it names the hosts; Exhausted where no VNI is free.
         """
+        part = NetworkMember(
+            space=wanted.space, subnet=wanted.subnet, host=self._member.host, network="", name=name, published=published
+        )
         for _ in range(ATTEMPTS):
             with suppress(StaleRevision):
-                if (joined := await self._join(wanted, vni, name, alone)) is not None:
+                if (joined := await self._join(wanted, vni, part, alone)) is not None:
                     return joined
         raise contended(f"network {wanted.subnet} of the cluster")
 
-    async def _join(self, wanted: ClusterNetwork, vni: int, name: str, alone: bool) -> ClusterNetwork | None:
+    async def check(self, wanted: ClusterNetwork, alone: bool = False) -> Networks:
+        """Raises Conflict as `join` would at this moment; what there is. Nothing is written."""
+        seen = await self._values.networks(wanted.space)
+        for each in seen.networks:
+            if each.value is not None and not each.value.ending and _overlap(each.value, wanted):
+                await self._must_go(seen, each.value, wanted, 0, alone)
+        return seen
+
+    async def _join(
+        self, wanted: ClusterNetwork, vni: int, part: NetworkMember, alone: bool
+    ) -> ClusterNetwork | None:  # fmt: skip
         """None where it has to be begun anew."""
         space, subnet = wanted.space, wanted.subnet
         seen = await self._values.networks(space)
@@ -78,7 +93,7 @@ class SharedNetworks:
         if known.value.overlay and not known.value.vni:
             known = await self._number(known.value, known.revision, vni)
         assert known.value is not None
-        part = NetworkMember(space=space, subnet=subnet, host=self._member.host, network=known.value.id, name=name)
+        part = msgspec.structs.replace(part, network=known.value.id)
         mine = seen.part(space, subnet, self._member.host)
         if mine.value != part:
             await self._values.put(part, mine.revision)
@@ -99,16 +114,19 @@ class SharedNetworks:
             raise await self._in_the_way(seen, rival, wanted)
         return None
 
-    async def confirm(self, known: ClusterNetwork, vni: int = 0, name: str = "") -> ClusterNetwork:
+    async def confirm(
+        self, known: ClusterNetwork, vni: int = 0, name: str = "", published: str = ""
+    ) -> ClusterNetwork:  # fmt: skip
         """This host is in the network that it was in, or in the one that is there instead; which. Raises as `join`."""
         seen = await self._values.networks(known.space)
         now, mine = seen.at(known.space, known.subnet).value, seen.part(known.space, known.subnet, self._member.host)
         if now is None or mine.value is None or now.closed or not now.id == mine.value.network == known.id:
             wanted = msgspec.structs.replace(known, id="", vni=0, ending=False, closed=False)
-            return await self.join(wanted, vni, name)
-        if name not in ("", mine.value.name):
+            return await self.join(wanted, vni, name, published=published)
+        part = msgspec.structs.replace(mine.value, name=name or mine.value.name, published=published)
+        if part != mine.value:
             with suppress(StaleRevision):
-                await self._values.put(msgspec.structs.replace(mine.value, name=name), mine.revision)
+                await self._values.put(part, mine.revision)
         return now
 
     async def _must_go(

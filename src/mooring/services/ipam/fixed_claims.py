@@ -181,6 +181,12 @@ class FixedClaims:
                 await self._fix(plan, pool, lease)
             yield
 
+    async def adopt(self, pool: Pool, lease: Lease) -> None:
+        """A claim is there for the lease, which is fixed on this host, and whose pool is about to be shared. Raises as
+        `fixing`."""
+        with self.pending(lease.space, lease.address):
+            await self._fix(self._shared.joined(pool), pool, lease)
+
     async def _fix(self, plan: AddressPlan, pool: Pool, lease: Lease) -> None:
         plan.check_reached()
         kept = self._cache.host_claim(pool.space, pool.subnet, lease.address)

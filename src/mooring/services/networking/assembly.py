@@ -44,6 +44,7 @@ from mooring.services.networking.on_demand_subnets import OnDemandSubnets
 from mooring.services.networking.overlaps import Overlaps
 from mooring.services.networking.overlay_feed import OverlayFeed
 from mooring.services.networking.port_allocator import PortAllocator
+from mooring.services.networking.published_networks import PublishedNetworks
 from mooring.services.networking.rebuilt_networks import RebuiltNetworks
 from mooring.services.networking.restored_store import RestoredStore
 from mooring.services.networking.shown_subnets import ShownSubnets
@@ -100,6 +101,7 @@ class Networking:
     host_overlays: HostOverlays
     ingress_ports: IngressPorts
     encrypted_underlay: EncryptedUnderlay
+    published_networks: PublishedNetworks
 
 
 def assemble_networking(
@@ -150,16 +152,17 @@ def assemble_networking(
     evictions, feed = Evictions(records, ipam, endpoints, kernel), OverlayFeed(repair.overlays, clock)
     runtime = ClusterRuntime(cache, ipam, clock, policy.boot, evictions)
     shared.is_member = lambda: runtime.membership is not None
+    published = PublishedNetworks(records, ipam, shared)
     ipam.fixed_claims.nudge = runtime.nudge
     encrypted = EncryptedUnderlay(world.wireguard, kernel, clock, lambda: any(map(_encrypts, cache.every(Network))))
     networks.check_encryption = encrypted.require
     own = HostOverlays(records, ipam, repair.overlays, feed, world.cluster, policy.vxlan_port)
     own.listen(runtime.tell_soon)
     ingress = IngressPorts(records, repair.overlays, feed, ports, world.guard)
-    runtime.add(shared, ipam.fixed_claims, ipam.new_claims, encrypted, own, ingress)
+    runtime.add(shared, published, ipam.fixed_claims, ipam.new_claims, encrypted, own, ingress)
     return Networking(
         cache, index, ipam, ports, networks, endpoints, repair, drivers, records, releases, collector, restored,
-        HostFollower(kernel, ipam.host, overlaps, repair), vnics, runtime, feed, own, ingress, encrypted,
+        HostFollower(kernel, ipam.host, overlaps, repair), vnics, runtime, feed, own, ingress, encrypted, published,
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import replace
 from functools import partial
 
 import msgspec
@@ -17,6 +18,7 @@ from mooring.core.address_claims import AddressClaim, HostClaim
 from mooring.core.blocks import HostBlock, SharedSubnet
 from mooring.core.cluster_hosts import Membership, other_ports
 from mooring.core.cluster_networks import ClusterNetwork, HostNetwork, NetworkMember, as_shared
+from mooring.core.cluster_options import published
 from mooring.core.faults import BadRequest, Conflict, Fault, StaleRevision, Unavailable
 from mooring.core.networks import Network, Scope, Subnet
 from mooring.core.overlays import PORT
@@ -53,9 +55,9 @@ class ClusterNetworks:
 
         Raises BadRequest for what cannot be shared, Conflict as SharedNetworks.join, Unavailable without a cluster.
         """
-        alone = _check(network, pools)
+        alone = check_shareable(network, pools)
         wanted = as_shared(network, self._clock.now())
-        plan = self._entered()
+        plan = self.entered_plan()
         self._begun.add(network.id)
         try:
             async with self._place(wanted):
@@ -66,7 +68,9 @@ class ClusterNetworks:
                     await self._check_port(seen.of_subnet(wanted.subnet), plan)
                 await self._cache.commit(put=[HostNetwork(network=network.id, shared=wanted, leaving=True)])
                 try:
-                    shared = await plan.networks.join(wanted, network.options.vni, alone=alone)
+                    shared = await plan.networks.join(
+                        wanted, network.options.vni, alone=alone, published=docker_id(network)
+                    )
                     yield self.parts(network, shared)
                 except Fault as fault:
                     part = self._cache.host_network(network.id)
@@ -98,6 +102,27 @@ class ClusterNetworks:
         shared = shared if shared is not None else as_shared(network, now)
         subnets = [SharedSubnet(space=shared.space, subnet=subnet, since=now) for subnet in shared.subnets]
         return [HostNetwork(network=network.id, shared=shared), *subnets]
+
+    async def as_published(self, network: Network) -> Network:
+        """The network, of which an engine does not say that it is the cluster's, as it is where this host has published
+        it. What cannot be asked is as the engine says (published_networks.py looks again)."""
+        plan = self._ipam.shared.plan
+        if plan is None or network.options.scope is Scope.CLUSTER or not network.segments:
+            return network
+        first = network.segments[0]
+        try:
+            seen = await plan.networks.networks(first.space)
+        except Unavailable:
+            return network
+        mine = seen.part(first.space, first.subnet, plan.member.host).value
+        if mine is None or mine.published != network.id:
+            return network
+        return replace(network, options=replace(network.options, scope=Scope.CLUSTER))
+
+    def waiting(self) -> list[str]:
+        """See Waiting."""
+        count = len(self._being_left())
+        return [f"{count} {'network' if count == 1 else 'networks'} to leave"] if count else []
 
     def leaving(self, network: Network) -> list[Record]:
         """What is to be written when the network is removed: that the cluster has to be told."""
@@ -133,7 +158,7 @@ class ClusterNetworks:
         the others. What could not be done."""
         faults: list[Fault] = []
         try:
-            plan = self._entered()
+            plan = self.entered_plan()
             for part in self._being_left():
                 await self._alone(part, partial(self._leave, plan=plan), faults)
             new = any(not part.shared.id and not part.leaving for part in self._cache.every(HostNetwork))
@@ -188,7 +213,8 @@ class ClusterNetworks:
         if network is None:
             await self._cache.commit(put=[msgspec.structs.replace(part, leaving=True)])
             return
-        found = await networks.confirm(part.shared, network.options.vni, await self._name(network))
+        name = await self._name(network)
+        found = await networks.confirm(part.shared, network.options.vni, name, docker_id(network))
         found = msgspec.structs.replace(found, ending=False, closed=False)
         if found != part.shared:
             await self._cache.commit(put=[msgspec.structs.replace(part, shared=found)])
@@ -235,7 +261,7 @@ class ClusterNetworks:
     def _being_left(self) -> list[HostNetwork]:
         return [part for part in self._cache.every(HostNetwork) if part.leaving and part.network not in self._begun]
 
-    def _entered(self) -> AddressPlan:
+    def entered_plan(self) -> AddressPlan:
         """The cluster's. Raises Unavailable."""
         plan = self._ipam.shared.plan
         if plan is None and self.is_member():
@@ -252,7 +278,12 @@ def _is_in(thing: SharedSubnet | HostBlock | AddressClaim | Pool, part: HostNetw
     return thing.space == part.shared.space and thing.subnet in part.shared.subnets
 
 
-def _check(network: Network, pools: Sequence[Pool]) -> bool:
+def docker_id(network: Network) -> str:
+    """What a host's member key says of a network that was published, "" of any other one."""
+    return network.id if published(network) else ""
+
+
+def check_shareable(network: Network, pools: Sequence[Pool]) -> bool:
     """Whether the subnets were chosen here, so that no other host can mean them. Raises BadRequest for a network that
     cannot be shared."""
     if not network.segments or len(pools) != len(network.segments):

@@ -186,6 +186,7 @@ class Networks:
 
         False when it is by now. Repair makes the kernel follow. Raises Conflict when something on record is in its way.
         """
+        network = await self.cluster_networks.as_published(network)
         async with self._locks.hold(network.id), self._locks.hold(ROOM):
             if self._cache.network(network.id) is not None:
                 return False

@@ -39,6 +39,7 @@ from mooring.services.operations.network_port_rows import NetworkPortRows
 from mooring.services.operations.network_ports import NetworkPorts
 from mooring.services.operations.next_starts import upgrade_notes
 from mooring.services.operations.other_hosts import OtherHosts
+from mooring.services.operations.publishing import NetworkPublishing
 from mooring.services.operations.readiness import ReadinessChecks
 from mooring.services.operations.reservations import Reservations
 from mooring.services.operations.subnet_pool_rows import SubnetPoolRows
@@ -84,6 +85,7 @@ class Operations:
     cluster: ClusterMembership
     cluster_rows: ClusterRows
     cluster_network_rows: ClusterNetworkRows
+    publishing: NetworkPublishing
 
 
 def operations(
@@ -137,6 +139,7 @@ def operations(
         cluster,
         ClusterRows(cluster, clock, services.cluster_runtime),
         _cluster_network_rows(services),
+        NetworkPublishing(cache, services.published_networks, cluster, names),
     )
 
 

@@ -7,6 +7,14 @@ mooring.core.views, the parameters of lists in mooring.core.filters.
 
 from __future__ import annotations
 
+from mooring.wire.api.cluster_requests import (
+    ClusterDrain,
+    ClusterForget,
+    ClusterInit,
+    ClusterJoin,
+    ClusterLeave,
+    ClusterPublish,
+)
 from mooring.wire.api.problems import MEDIA_TYPE, Problem, fault_of, problem_for, problem_of
 from mooring.wire.api.replies import (
     VERSION,
@@ -32,11 +40,6 @@ from mooring.wire.api.requests import (
     Attach,
     AttachNamespace,
     Backup,
-    ClusterDrain,
-    ClusterForget,
-    ClusterInit,
-    ClusterJoin,
-    ClusterLeave,
     ConfirmNamespace,
     CreatePort,
     CreateSubnetPool,
@@ -78,6 +81,7 @@ __all__ = [
     "ClusterJoinReply",
     "ClusterLeave",
     "ClusterLeaveReply",
+    "ClusterPublish",
     "ClusterTokenReply",
     "ConfirmNamespace",
     "CreatePort",
