@@ -36,6 +36,7 @@ UNTESTED: dict[str, str] = {
     "wire/forms/deny_entries.py": FORMS,
     "wire/forms/dns_records.py": FORMS,
     "wire/forms/endpoints.py": FORMS,
+    "wire/forms/everywhere.py": FORMS,
     "wire/forms/kept_networks.py": FORMS,
     "wire/forms/holders.py": FORMS,
     "wire/forms/leases.py": FORMS,

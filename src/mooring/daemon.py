@@ -288,6 +288,7 @@ async def _run_tasks(
             endless += [start("reconciler", keeping.container_reconciler.run), start("watcher", keeping.watching.run)]
             endless.append(start("name follower", keeping.name_follower.run))
             endless.append(start("advertiser", keeping.advertiser.run))
+            endless.append(start("networks everywhere", keeping.networks_everywhere.run))
         if daemon.dns is not None:
             endless.append(start("DNS server", daemon.dns.run))
         if daemon.zones is not None:

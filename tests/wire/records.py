@@ -12,12 +12,13 @@ from mooring.core.advertisements import Advertisement
 from mooring.core.blocks import Block, HostBlock, SharedSubnet
 from mooring.core.cluster_marks import ClusterMark
 from mooring.core.cluster_networks import ClusterNetwork, HostNetwork, NetworkMember, VniHolder
-from mooring.core.containers import Holder
+from mooring.core.containers import EngineSubnet, Holder
 from mooring.core.deny_entries import DenyEntry
 from mooring.core.dns_records import DnsRecord
 from mooring.core.endpoints import Attachment, Endpoint, Event, Service
 from mooring.core.endpoints import State as EndpointState
 from mooring.core.engines import KnownEngine
+from mooring.core.everywhere import HostAnswer, NetworkEverywhere, Outcome
 from mooring.core.intents import Intent, Purpose
 from mooring.core.leases import Active, Lease
 from mooring.core.leases import State as LeaseState
@@ -244,6 +245,19 @@ HOST_NETWORKS = st.builds(
 NETWORK_MEMBERS = st.builds(
     NetworkMember, space=IDENT, subnet=SUBNET, host=IDENT, network=TEXT, name=TEXT, published=TEXT
 )
+ASKED_SUBNETS = st.builds(
+    EngineSubnet, subnet=SUBNET, range=st.none() | SUBNET, gateway=st.none() | ADDRESS,
+    auxiliary=st.dictionaries(TEXT, ADDRESS, max_size=2),
+)  # fmt: skip
+EVERYWHERE = st.builds(
+    NetworkEverywhere, name=IDENT, id=TEXT, subnets=st.lists(ASKED_SUBNETS, max_size=2).map(tuple), options=WORDS,
+    ipam_options=WORDS, internal=st.booleans(), labels=WORDS, round=st.integers(1, 99), ending=st.booleans(), by=TEXT,
+    since=TIME,
+)  # fmt: skip
+HOST_ANSWERS = st.builds(
+    HostAnswer, name=IDENT, host=IDENT, network=TEXT, round=st.integers(1, 99), outcome=st.sampled_from(Outcome),
+    why=TEXT,
+)  # fmt: skip
 VNI_HOLDERS = st.builds(VniHolder, vni=st.integers(1, 2**24 - 1), network=TEXT, space=IDENT, subnet=SUBNET)
 CLUSTER_MARKS = st.builds(ClusterMark, host=TEXT, count=st.integers(0, 2**40), restore=TEXT)
 
@@ -277,7 +291,8 @@ ADVERTISEMENTS = st.builds(
 WANTS = st.builds(Want, claim=CLAIMS, refusal=TEXT, holder=TEXT)
 SHARED_VALUES = (
     blocks() | CLAIMS | IDENTITIES | WANTS | ADVERTISEMENTS | CLUSTER_NETWORKS | NETWORK_MEMBERS | VNI_HOLDERS
-)
+    | EVERYWHERE | HOST_ANSWERS
+)  # fmt: skip
 RECORDS = (
     POOLS
     | SUBNET_POOLS

@@ -35,6 +35,13 @@ WRITTEN = [
         b':{"mode":"vxlan"},"vni":5000,"ending":true,"closed":true,"since":5.5}}',
     ),
     ("net/red/0a200000p16/A%2F1", b'{"v":1,"network":"i1","name":"app"}'),
+    ("net/red/0a200000p16/B", b'{"v":1,"network":"i1","published":"d1"}'),
+    (
+        "everywhere/app",
+        b'{"v":1,"id":"i1","subnets":[{"v":"AskedSubnetV1","subnet":"10.40.0.0/24","gateway":"10.40.0.1"}],"options":{"s'
+        b'cope":"cluster"},"round":2,"ending":true,"by":"web1","since":5.5}',
+    ),
+    ("everywhere/app/A", b'{"v":1,"network":"i1","round":2,"outcome":"refused","why":"it is in use"}'),
     ("vni/00001388", b'{"v":1,"network":"i1","space":"red","subnet":"10.32.0.0/16"}'),
 ]
 

@@ -1,4 +1,4 @@
-"""`mooring network ls|inspect`."""
+"""`mooring network ls|inspect`; `create` and `rm` are in networks_everywhere.py."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mooring.cli.listings import Column, Listing, Style, listed_options, one_of, truth
+from mooring.cli.networks_everywhere import create, list_everywhere, remove
 from mooring.cli.options import Connection, format_option, pass_connection
 from mooring.cli.suggestions import networks
 
@@ -16,12 +17,19 @@ if TYPE_CHECKING:
 
 @click.group()
 def network() -> None:
-    """Show networks.
+    """Show networks, and make and remove those that every host of a cluster is to have.
+
+    A network of one host is made with `docker network create`.
 
     \b
     Example:
       mooring network ls
+      mooring network create --everywhere app --subnet 10.40.0.0/24 -o mode=vxlan
     """
+
+
+network.add_command(create)
+network.add_command(remove)
 
 
 # Modes of networks that have a bridge here.
@@ -30,16 +38,20 @@ FILTERS = ("bridge", "id", "internal", "mode", "name", "subnet", "tenant")
 
 
 @network.command("ls")
+@click.option("--everywhere", is_flag=True, help="Those that every host of the cluster is to have.")
 @listed_options(FILTERS)
 @pass_connection
-def list_networks(connection: Connection, style: Style) -> None:
-    """List the networks of this host.
+def list_networks(connection: Connection, style: Style, everywhere: bool) -> None:
+    """List the networks of this host, or with --everywhere those that every host is to have, and which hosts do.
 
     \b
     Example:
       mooring network ls
       mooring network ls --filter internal=true -q
     """
+    if everywhere:
+        list_everywhere(connection, style)
+        return
     rows = connection.client.networks()
     _listing(any(row.tenant for row in rows)).show(rows, style)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mooring.client.asking import Asking
-from mooring.core.cluster_views import ClusterHostRow, ClusterView, PublishedView
+from mooring.core.cluster_views import ClusterHostRow, ClusterView, EverywhereView, PublishedView
 from mooring.wire.api import (
     ClusterDrain,
     ClusterForget,
@@ -15,6 +15,8 @@ from mooring.wire.api import (
     ClusterLeaveReply,
     ClusterPublish,
     ClusterTokenReply,
+    CreateEverywhere,
+    RemoveEverywhere,
 )
 
 
@@ -77,3 +79,27 @@ class Cluster(Asking):
     def forget_cluster_host(self, host: str, *, dry_run: bool = False) -> ClusterHostReply:
         """A host that is gone for good is not in the cluster any more."""
         return self._post(ClusterHostReply, "cluster/forget", ClusterForget(host, dry_run))
+
+    def networks_everywhere(self) -> list[EverywhereView]:
+        """The networks that every host is to have, by name."""
+        return self._rows(EverywhereView, "cluster/networks", {})
+
+    def network_everywhere(self, name: str) -> EverywhereView:
+        """One of them, and which hosts have it, refuse it, or have not answered."""
+        return self._get(EverywhereView, "cluster/networks", name)
+
+    def create_everywhere(
+        self, name: str, subnets: list[str], *, gateways: tuple[str, ...] = (), ranges: tuple[str, ...] = (),
+        auxiliary: dict[str, str] | None = None, options: dict[str, str] | None = None,
+        ipam_options: dict[str, str] | None = None, internal: bool = False, labels: dict[str, str] | None = None,
+        dry_run: bool = False,
+    ) -> EverywhereView:  # fmt: skip
+        """Every host is to have the network, and makes it soon after."""
+        body = CreateEverywhere(
+            name, subnets, gateways, ranges, auxiliary, options, ipam_options, internal, labels, dry_run
+        )  # fmt: skip
+        return self._post(EverywhereView, "cluster/networks", body)
+
+    def remove_everywhere(self, name: str, *, dry_run: bool = False) -> EverywhereView:
+        """No host is to have the network, and removes it soon after, unless a container is in it."""
+        return self._post(EverywhereView, "cluster/networks/remove", RemoveEverywhere(name, dry_run))

@@ -84,6 +84,20 @@ def member_key(space: str, subnet: Subnet, host: str) -> str:
 
 PARTS = ("block/", "want/", "addr/", "key/")
 """What the keys of everything that hosts keep of subnets begin with."""
+EVERYWHERE = "everywhere/"
+"""What the keys of all networks begin with that every host is to have."""
+
+
+def everywhere_key(name: str) -> str:
+    """Where it is written that every host is to have the network of that name."""
+    return f"{EVERYWHERE}{quote(name, safe='')}"
+
+
+def answer_key(name: str, host: str) -> str:
+    """Where a host says what it did about that."""
+    return f"{everywhere_key(name)}/{quote(host, safe='')}"
+
+
 VNIS = "vni/"
 """What the keys of all VNIs begin with."""
 

@@ -60,6 +60,31 @@ class CheckRow(msgspec.Struct, frozen=True):
     text: str
 
 
+class EverywhereHost(msgspec.Struct, frozen=True):
+    """What a host says of a network that every host is to have. state: `waiting` for a host that has not said anything
+    since it was asked for last, `made`, `removed`, or `refused`, with `why` then."""
+
+    id: str
+    name: str
+    heard: bool
+    state: str
+    why: str = ""
+
+
+class EverywhereView(msgspec.Struct, frozen=True):
+    """A network that every host of the cluster is to have. ending: none is to have it any more. by: the host that was
+    told, `since` when (seconds since the epoch). dry_run: as in PublishedView."""
+
+    name: str
+    subnets: list[str]
+    options: dict[str, str]
+    ending: bool
+    by: str
+    since: float
+    hosts: list[EverywhereHost]
+    dry_run: bool = False
+
+
 class PublishedView(msgspec.Struct, frozen=True):
     """A network that was made one of the cluster, or that would be. name: what Docker calls it, "" while that is not
     known. addresses: how many of it are claimed, as they are in use or kept. hosts: names of the other hosts that take

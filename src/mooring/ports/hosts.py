@@ -241,6 +241,16 @@ class Engine(Protocol):
         Unavailable."""
         ...
 
+    async def create_network(self, wanted: EngineNetwork) -> str:
+        """The network is there, which has no id yet; its full id. Raises Conflict with the engine's words, also where
+        one of the name is there; Unavailable."""
+        ...
+
+    async def remove_network(self, network: str) -> None:
+        """The network (full id) is not there. Raises Conflict with the engine's words, as where somebody is in it;
+        Unavailable."""
+        ...
+
     def events(self, since: int) -> AsyncGenerator[EngineEvent, None]:
         """What happens to containers from now on, after what the engine still remembers of the time after `since`
         (nanoseconds since its epoch; 0 for everything it remembers, a few hundred events). The first items may come at

@@ -24,6 +24,7 @@ from mooring.services.ipam.allocator import IpamPolicy
 from mooring.services.networking.assembly import Networking, Others, World, assemble_networking
 from mooring.services.networking.garbage_collector import MINIMUM_AGE
 from mooring.services.networking.network_requests import NetworkAdmission
+from mooring.services.networking.networks_everywhere import NetworksEverywhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Keeping(FixedAddresses):
     dns_records: DnsRecords
     name_follower: NameFollower
     advertiser: Advertiser
+    networks_everywhere: NetworksEverywhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +79,15 @@ def assemble(
         advertiser = Advertiser(host.records, host.host_overlays, host_names)
         host.cluster_runtime.add(advertiser)
         host.overlay_feed.listen_lost(advertiser.tell_again)
+        everywhere = NetworksEverywhere(ipam.shared, engine, clock, names)
+        host.cluster_runtime.add(everywhere)
         feed = host.overlay_feed
         feed.listen(host_names.remote.note)
         host.cluster_runtime.add(ClusterNames(host_names.remote, clock, lambda: feed.scanned))
         keeping = Keeping(
             **_fields(fixed), container_reconciler=reconciler, watching=events, networks=NetworkAdmission(ipam, names),
             host_names=host_names, dns_records=dns_records, name_follower=NameFollower(host_names, dns_records, engine),
-            advertiser=advertiser,
+            advertiser=advertiser, networks_everywhere=everywhere,
         )  # fmt: skip
     return Services(**_fields(host), holders=holders, keeping=keeping)
 

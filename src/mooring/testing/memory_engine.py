@@ -48,7 +48,7 @@ class MemoryEngine(Engine):
         self._containers: dict[str, Container] = {}
         self._events: deque[EngineEvent] = deque(maxlen=REMEMBERED)
         self._news = asyncio.Event()
-        self._now = 0
+        self._now = self._made = 0
         self._up = True
         self._ends = 0
 
@@ -162,6 +162,31 @@ class MemoryEngine(Engine):
         if self.refuses:
             raise Conflict(f"Docker refuses: {self.refuses}")
         self.disconnect(container, network)
+
+    async def create_network(self, wanted: EngineNetwork) -> str:
+        """See Engine."""
+        self._answer()
+        if self.refuses:
+            raise Conflict(f"Docker refuses: {self.refuses}")
+        if wanted.name in self.names.values():
+            raise Conflict(f"Docker refuses: network with name {wanted.name} already exists")
+        self._made += 1
+        ident = f"{self._made:064x}"
+        self.networks.add(ident)
+        self.names[ident] = wanted.name
+        self.described[ident] = replace(wanted, id=ident)
+        return ident
+
+    async def remove_network(self, network: str) -> None:
+        """See Engine."""
+        self._answer()
+        if network not in self.networks:
+            return
+        if endpoints := self._endpoints(network):
+            raise Conflict(f"Docker refuses: network {network} has active endpoints: {endpoints[0].name}")
+        self.networks.discard(network)
+        self.names.pop(network, None)
+        self.described.pop(network, None)
 
     async def events(self, since: int) -> AsyncGenerator[EngineEvent, None]:
         """See Engine."""

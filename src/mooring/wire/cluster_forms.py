@@ -17,15 +17,20 @@ from mooring.core.address_claims import AddressClaim, Identity, Want
 from mooring.core.advertisements import Advertisement, advertisement_key
 from mooring.core.blocks import Block
 from mooring.core.cluster_networks import ClusterNetwork, NetworkMember, VniHolder
+from mooring.core.everywhere import HostAnswer, NetworkEverywhere
 from mooring.core.faults import BadRequest
 from mooring.core.networks import Address
 from mooring.wire.forms.advertisements import AdvertisementV1, advertisement_form
 from mooring.wire.forms.claims import ClaimV1, claim_form
 from mooring.wire.forms.cluster_networks import ClusterNetworkV1, cluster_network_form
 from mooring.wire.forms.elements import Stored
+from mooring.wire.forms.everywhere import EverywhereV1, HostAnswerV1, everywhere_form, host_answer_form
 from mooring.wire.stored import Reader
 
-Value = Block | AddressClaim | Identity | Want | Advertisement | ClusterNetwork | NetworkMember | VniHolder
+Value = (
+    Block | AddressClaim | Identity | Want | Advertisement | ClusterNetwork | NetworkMember | VniHolder
+    | NetworkEverywhere | HostAnswer
+)  # fmt: skip
 
 
 class AddressV1(Stored, tag=1):
@@ -141,6 +146,8 @@ _KEYS: dict[type, Callable[[Any], str]] = {
     ClusterNetwork: lambda network: keys.network_key(network.space, network.subnet),
     NetworkMember: lambda member: keys.member_key(member.space, member.subnet, member.host),
     VniHolder: lambda holder: keys.vni_key(holder.vni),
+    NetworkEverywhere: lambda asked: keys.everywhere_key(asked.name),
+    HostAnswer: lambda answer: keys.answer_key(answer.name, answer.host),
 }
 _FORMS: dict[type, Callable[[Any], Stored]] = {
     Block: _block_form,
@@ -151,6 +158,8 @@ _FORMS: dict[type, Callable[[Any], Stored]] = {
     ClusterNetwork: lambda network: NetworkV1(network=cluster_network_form(network)),
     NetworkMember: lambda member: MemberV1(network=member.network, name=member.name, published=member.published),
     VniHolder: lambda holder: VniV1(network=holder.network, space=holder.space, subnet=str(holder.subnet)),
+    NetworkEverywhere: everywhere_form,
+    HostAnswer: host_answer_form,
 }
 _READERS: dict[str, Reader[Any]] = {
     "block": Reader[Block]([BlockV1]),
@@ -161,6 +170,8 @@ _READERS: dict[str, Reader[Any]] = {
     "net": Reader[ClusterNetwork]([NetworkV1]),
     "net/": Reader[NetworkMember]([MemberV1]),
     "vni": Reader[VniHolder]([VniV1]),
+    "everywhere": Reader[NetworkEverywhere]([EverywhereV1]),
+    "everywhere/": Reader[HostAnswer]([HostAnswerV1]),
 }
 _ENCODER = msgspec.json.Encoder()
 
@@ -181,6 +192,6 @@ def encode(value: Value) -> bytes:
 def decode(key: str, value: bytes) -> Value:
     """The value under the key, which is of one of the kinds. Raises Unavailable when this version cannot read it."""
     kind = key.partition("/")[0]
-    of_a_host = kind == "net" and key.count("/") == 3
-    read: Value = _READERS["net/" if of_a_host else kind].read(key, value)
+    of_a_host = (kind, key.count("/")) in (("net", 3), ("everywhere", 2))
+    read: Value = _READERS[f"{kind}/" if of_a_host else kind].read(key, value)
     return read

@@ -32,6 +32,7 @@ from mooring.adapters.docker.engine_answers import (
     ids_of,
     subnets_of,
 )
+from mooring.adapters.docker.engine_networks import CreatedAnswer, creating
 from mooring.adapters.docker.engine_places import naming, place_in
 from mooring.adapters.docker.event_answers import EventAnswer
 from mooring.core.containers import Container, EngineEvent, EngineNetwork
@@ -191,19 +192,35 @@ class DockerEngine(Engine):
         """See Engine. POST /networks/{id}/disconnect."""
         await self._post(f"/networks/{network}/disconnect", {"Container": container, "Force": False})
 
+    async def create_network(self, wanted: EngineNetwork) -> str:
+        """See Engine. POST /networks/create."""
+        body = await self._post("/networks/create", creating(wanted))
+        try:
+            return msgspec.json.decode(body, type=CreatedAnswer).id
+        except msgspec.MsgspecError as error:
+            raise Unavailable(f"unexpected answer from the engine at {self._path}: {error}") from error
+
+    async def remove_network(self, network: str) -> None:
+        """See Engine. DELETE /networks/{id}."""
+        await self._post(f"/networks/{quote(network, safe='')}", None, "DELETE", gone=True)
+
     async def _connect(self, container: str, network: str, place: dict[str, object]) -> None:
         await self._post(f"/networks/{network}/connect", {"Container": container, "EndpointConfig": place})
 
-    async def _post(self, target: str, body: dict[str, object]) -> None:
-        """Raises Conflict with what the engine says when it refuses."""
+    async def _post(
+        self, target: str, body: dict[str, object] | None, method: str = "POST", gone: bool = False
+    ) -> bytes:  # fmt: skip
+        """What it answers. gone: what is not there is as it is to be. Raises Conflict with what the engine says when it
+        refuses."""
         async with self._asking(CHANGE):
-            reply = await self._exchange(target, msgspec.json.encode(body))
-        if reply.status >= 300:
+            reply = await self._exchange(target, msgspec.json.encode(body) if body is not None else b"", method)
+        if reply.status >= 300 and not (gone and reply.status == 404):
             try:
                 message = msgspec.json.decode(reply.body, type=MessageAnswer).message
             except msgspec.MsgspecError:
                 message = f"{target} answered {reply.status}"
             raise Conflict(f"Docker refuses: {message}")
+        return reply.body
 
     async def events(self, since: int) -> AsyncGenerator[EngineEvent, None]:
         """See Engine. GET /events; the engine remembers 256 events (moby daemon/events/events.go)."""
@@ -310,9 +327,9 @@ class DockerEngine(Engine):
             raise ValueError(f"{target.partition('?')[0]} answered {reply.status}")
         return reply.body
 
-    async def _exchange(self, target: str, body: bytes | None = None) -> _Reply:
-        """body: of a POST; None for a GET."""
-        reader, writer, reply = await self._send(target, body)
+    async def _exchange(self, target: str, body: bytes | None = None, method: str = "POST") -> _Reply:
+        """body, method: of a change; no body for a GET."""
+        reader, writer, reply = await self._send(target, body, method)
         try:
             await reader.readexactly(self._most + 1)
         except asyncio.IncompleteReadError as whole:
@@ -330,7 +347,7 @@ class DockerEngine(Engine):
         return reader, writer
 
     async def _send(
-        self, target: str, body: bytes | None = None
+        self, target: str, body: bytes | None = None, method: str = "POST"
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, _Reply]:
         """A connection whose head has come, and the reply without its body."""
         reader, writer = await asyncio.open_unix_connection(self._path, limit=self._most)
@@ -339,7 +356,7 @@ class DockerEngine(Engine):
                 writer.write(f"GET {target} HTTP/1.0\r\nHost: docker\r\n\r\n".encode())
             else:
                 told = f"Content-Type: application/json\r\nContent-Length: {len(body)}"
-                writer.write(f"POST {target} HTTP/1.0\r\nHost: docker\r\n{told}\r\n\r\n".encode() + body)
+                writer.write(f"{method} {target} HTTP/1.0\r\nHost: docker\r\n{told}\r\n\r\n".encode() + body)
             head = await reader.readuntil(b"\r\n\r\n")
             words = head.split(b" ", 2)
             if len(words) < 3 or not words[0].startswith(b"HTTP/1.") or not words[1].isdigit():

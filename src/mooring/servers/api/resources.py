@@ -17,6 +17,7 @@ from mooring.servers.api.ip import Ip
 from mooring.servers.api.leases import Leases
 from mooring.servers.api.network_ports import NetworkPorts
 from mooring.servers.api.networks import Networks
+from mooring.servers.api.networks_everywhere import NetworksEverywhere
 from mooring.servers.api.pools import Pools
 from mooring.servers.api.readiness import ReadinessProbes
 from mooring.servers.api.status import Status
@@ -27,7 +28,7 @@ from mooring.services.operations.operations import Operations
 
 RESOURCES = (
     Status, Networks, Pools, SubnetPools, Leases, NetworkPorts, DenyEntries, Tenants, Vnics, Containers, Explanations,
-    Diagnoses, Backups, ReadinessProbes, Ip, Attachments, AttachedNamespaces, Dns, Cluster,
+    Diagnoses, Backups, ReadinessProbes, Ip, Attachments, AttachedNamespaces, Dns, Cluster, NetworksEverywhere,
 )  # fmt: skip
 
 
@@ -38,5 +39,5 @@ def resources(operations: Operations, backup: Callable[[str], Awaitable[None]]) 
         NetworkPorts(operations), DenyEntries(operations), Tenants(operations), Vnics(operations),
         Containers(operations), Explanations(operations), Diagnoses(operations), Backups(backup),
         ReadinessProbes(operations), Ip(operations), Attachments(operations),
-        AttachedNamespaces(operations), Dns(operations), Cluster(operations),
+        AttachedNamespaces(operations), Dns(operations), Cluster(operations), NetworksEverywhere(operations),
     ]  # fmt: skip

@@ -15,6 +15,7 @@ from mooring.core.address_claims import AddressClaim, Identity, Want
 from mooring.core.advertisements import Advertisement
 from mooring.core.blocks import Block, Division
 from mooring.core.cluster_networks import ClusterNetwork, NetworkMember, VniHolder
+from mooring.core.everywhere import HostAnswer, NetworkEverywhere
 from mooring.core.faults import StaleRevision, Unavailable
 from mooring.core.networks import Address, Subnet
 from mooring.ports import Cluster, Entry
@@ -68,6 +69,21 @@ class Networks:
             ):
                 return each
         return Seen(None, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class SeenEverywhere:
+    """Networks that every host is to have, by name, with their revisions, and what hosts answered, by name and host."""
+
+    networks: dict[str, tuple[NetworkEverywhere, int]] = field(default_factory=dict)
+    answers: dict[tuple[str, str], Answered] = field(default_factory=dict)
+
+
+class Answered(NamedTuple):
+    """An answer as it was read, and its revision."""
+
+    value: HostAnswer
+    revision: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +173,25 @@ class SharedValues:
     async def vnis(self) -> list[tuple[VniHolder, int]]:
         """Which network has each VNI."""
         return await self._scan(keys.VNIS, VniHolder)
+
+    async def everywhere(self, name: str = "") -> SeenEverywhere:
+        """The networks that every host is to have, or the one of the name, and what hosts say of them."""
+        if self._sure is not None:
+            await self._sure()
+        found = SeenEverywhere()
+        for entry in (await self._cluster.scan(keys.everywhere_key(name) if name else keys.EVERYWHERE))[0]:
+            value = forms.decode(entry.key, entry.value)
+            if isinstance(value, NetworkEverywhere):
+                found.networks[value.name] = value, entry.revision
+            elif isinstance(value, HostAnswer):
+                found.answers[value.name, value.host] = Answered(value, entry.revision)
+        return found
+
+    async def end_everywhere(self, asked: NetworkEverywhere, expect: int) -> None:
+        """Nothing is said of the network any more, if it was still so. Raises Unavailable."""
+        with suppress(StaleRevision):
+            await self.delete(asked, expect)
+            await self.clear(f"{keys.everywhere_key(asked.name)}/")
 
     async def under(self, prefix: str) -> Sequence[Entry]:
         """Everything under the prefix, whatever it says."""

@@ -31,6 +31,7 @@ from mooring.services.operations.cluster_rows import ClusterRows
 from mooring.services.operations.denials import Denials
 from mooring.services.operations.dns_rows import DnsRows
 from mooring.services.operations.doctor import Doctor
+from mooring.services.operations.everywhere import Everywhere
 from mooring.services.operations.exposing import Exposing
 from mooring.services.operations.holds import Holds
 from mooring.services.operations.inspection import DaemonFacts, Inspection
@@ -86,6 +87,7 @@ class Operations:
     cluster_rows: ClusterRows
     cluster_network_rows: ClusterNetworkRows
     publishing: NetworkPublishing
+    everywhere: Everywhere
 
 
 def operations(
@@ -140,6 +142,7 @@ def operations(
         ClusterRows(cluster, clock, services.cluster_runtime),
         _cluster_network_rows(services),
         NetworkPublishing(cache, services.published_networks, cluster, names),
+        Everywhere(cluster, services.cluster_runtime, clock),
     )
 
 

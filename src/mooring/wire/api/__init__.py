@@ -14,6 +14,8 @@ from mooring.wire.api.cluster_requests import (
     ClusterJoin,
     ClusterLeave,
     ClusterPublish,
+    CreateEverywhere,
+    RemoveEverywhere,
 )
 from mooring.wire.api.problems import MEDIA_TYPE, Problem, fault_of, problem_for, problem_of
 from mooring.wire.api.replies import (
@@ -84,6 +86,7 @@ __all__ = [
     "ClusterPublish",
     "ClusterTokenReply",
     "ConfirmNamespace",
+    "CreateEverywhere",
     "CreatePort",
     "CreateSubnetPool",
     "CreateVnic",
@@ -105,6 +108,7 @@ __all__ = [
     "ProblemKind",
     "Release",
     "RemoveDnsRecord",
+    "RemoveEverywhere",
     "RemovePort",
     "RemoveSubnetPool",
     "RemoveVnic",

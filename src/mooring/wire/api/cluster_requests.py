@@ -66,3 +66,29 @@ class ClusterForget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
 
     host: str
     dry_run: bool = False
+
+
+class CreateEverywhere(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Every host of the cluster is to have a network of that name.
+
+    subnets: one a family. gateways, ranges: each in one of them. auxiliary: addresses that no container gets, by name.
+    options, ipam_options, internal, labels: as of `docker network create`. dry_run: as in Reserve.
+    """
+
+    name: str
+    subnets: list[str]
+    gateways: tuple[str, ...] = ()
+    ranges: tuple[str, ...] = ()
+    auxiliary: dict[str, str] | None = None
+    options: dict[str, str] | None = None
+    ipam_options: dict[str, str] | None = None
+    internal: bool = False
+    labels: dict[str, str] | None = None
+    dry_run: bool = False
+
+
+class RemoveEverywhere(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """No host of the cluster is to have the network of that name any more. dry_run: as in Reserve."""
+
+    name: str
+    dry_run: bool = False

@@ -1,0 +1,129 @@
+"""Networks that every host makes at its own engine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import ip_network
+
+import pytest
+
+from mooring.core.cluster_views import EverywhereView
+from mooring.core.containers import ContainerEndpoint, EngineSubnet
+from mooring.core.everywhere import NetworkEverywhere
+from mooring.core.faults import Conflict, NotFound
+from mooring.services.operations.everywhere import Everywhere
+from tests.services.member_hosts import ACCESS, MemberHost, members
+
+SUBNET = EngineSubnet(ip_network("10.40.0.0/24"))
+APP = NetworkEverywhere(name="app", id="", subnets=(SUBNET,), options={"mode": "vxlan"})
+
+
+def asking(host: MemberHost) -> Everywhere:
+    """What an operator asks there."""
+    return Everywhere(host.membership, host.runtime, host.clock)
+
+
+async def take_up(*hosts: MemberHost) -> None:
+    """Each looks what is asked for."""
+    for host in hosts:
+        keeping = host.services.keeping
+        assert keeping is not None
+        await keeping.networks_everywhere.once()
+        await host.turn()
+
+
+def states(view: EverywhereView) -> dict[str, str]:
+    """What each host says."""
+    return {row.name: row.state for row in view.hosts}
+
+
+def names(host: MemberHost) -> list[str]:
+    """The networks that the engine has."""
+    return list(host.engine.names.values())
+
+
+async def test_every_host_makes_it_also_who_comes_later() -> None:
+    """One whose engine is away makes it when that is back, and a host that joins has it, too."""
+    one, two = await members(2)
+    two.engine.go_down()
+    assert states(await asking(one).create(APP, dry=True)) == {"web1": "waiting", "web2": "waiting"}
+    await take_up(one)
+    assert names(one) == []
+    await asking(one).create(APP, dry=False)
+    await take_up(one, two)
+    assert states(await asking(one).view("app")) == {"web1": "made", "web2": "waiting"}
+    (made,) = one.engine.described.values()
+    assert replace(made, id="") == APP.for_engine("mooring")
+    assert ["engine" in str(fault) for fault in two.runtime.faults] == [True]
+    two.engine.come_up()
+    await take_up(two)
+    three = await MemberHost(one.servers, 3).start()
+    assert one.membership.membership is not None
+    await three.membership.join(one.membership.membership.access, "", "", False)
+    await three.turn()
+    await take_up(three)
+    assert states(await asking(three).view("app")) == dict.fromkeys(("web1", "web2", "web3"), "made")
+    assert names(three) == ["app"]
+    assert two.runtime.faults == ()
+    assert ACCESS.prefix == one.membership.membership.access.prefix
+
+
+async def test_a_refusal_is_told_everywhere_and_tried_again() -> None:
+    """There, and to who asked."""
+    one, two = await members(2)
+    other = replace(APP.for_engine("mooring"), subnets=(EngineSubnet(ip_network("10.41.0.0/24")),))
+    theirs = await two.engine.create_network(other)
+    await asking(one).create(APP, dry=False)
+    await take_up(one, two)
+    view = await asking(one).view("app")
+    assert states(view) == {"web1": "made", "web2": "refused"}
+    assert "is there already, with subnet 10.41.0.0/24" in view.hosts[1].why
+    assert "is not made here" in str(two.runtime.faults[0])
+    await two.engine.remove_network(theirs)
+    await take_up(two)
+    assert names(two) == []
+    one.clock.advance(31.0)
+    await take_up(two)
+    assert states(await asking(one).view("app"))["web2"] == "made"
+
+
+async def test_what_somebody_removes_by_hand_stays_away_until_it_is_asked_for_again() -> None:
+    """A restart changes nothing in that."""
+    (host,) = await members(1)
+    await asking(host).create(APP, dry=False)
+    await take_up(host)
+    await host.engine.remove_network(*host.engine.networks)
+    await host.restart()
+    await host.turn()
+    await take_up(host)
+    assert names(host) == []
+    await asking(host).create(APP, dry=False)
+    await take_up(host)
+    assert names(host) == ["app"]
+    with pytest.raises(Conflict, match="asked for on every host already, with other options"):
+        await asking(host).create(NetworkEverywhere(name="app", id="", subnets=(SUBNET,), options={}), dry=False)
+
+
+async def test_its_end_is_refused_where_a_container_is_in_it_and_leaves_nothing_in_the_end() -> None:
+    """Neither at an engine nor in the cluster; it is not tried again by itself."""
+    one, two = await members(2)
+    await asking(one).create(APP, dry=False)
+    await take_up(one, two)
+    (ident,) = two.engine.networks
+    two.engine.create("c" * 64, "db", ContainerEndpoint(ident, "app"))
+    two.engine.start("c" * 64, ident, "e" * 64, "10.40.0.2")
+    await asking(one).remove("app", dry=False)
+    await take_up(one, two)
+    view = await asking(one).view("app")
+    assert (states(view), view.ending) == ({"web1": "removed", "web2": "refused"}, True)
+    assert "held by db" in view.hosts[1].why
+    two.engine.stop("c" * 64)
+    one.clock.advance(61.0)
+    await take_up(one, two)
+    assert (names(one), names(two)) == ([], ["app"])
+    await asking(one).remove("app", dry=False)
+    await take_up(one, two, one)
+    assert (names(one), names(two)) == ([], [])
+    with pytest.raises(NotFound):
+        await asking(one).view("app")
+    assert not any(key.startswith("everywhere/") for key in one.servers.records)
