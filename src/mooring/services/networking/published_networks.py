@@ -172,13 +172,13 @@ class PublishedNetworks:
         for lease in (lease for pool in pools for lease in self._ipam.index.leases(pool.id)):
             if lease.state is State.RESERVED or lease.whom:
                 raise Conflict(
-                    f"address {lease.address} of {who} is reserved, which is not for networks of the cluster",
-                    holder=lease.whom, hint=f"`mooring lease release {lease.address}` ends that",
+                    f"address {lease.address} of {who} is reserved, and cannot come along",
+                    holder=lease.whom, hint="end that, publish the network, and make it again",
                 )  # fmt: skip
             if is_ports(lease.key):
                 raise Conflict(
-                    f"address {lease.address} of {who} is a port's, which is not for networks of the cluster",
-                    holder=lease.key, hint="remove the port first (`mooring port rm`)",
+                    f"address {lease.address} of {who} is a port's, and cannot come along",
+                    holder=lease.key, hint="end that, publish the network, and make it again",
                 )  # fmt: skip
 
     def _taken(self, pools: Sequence[Pool]) -> list[tuple[Pool, Lease]]:
