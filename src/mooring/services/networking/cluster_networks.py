@@ -119,11 +119,6 @@ class ClusterNetworks:
             return network
         return replace(network, options=replace(network.options, scope=Scope.CLUSTER))
 
-    def waiting(self) -> list[str]:
-        """See Waiting."""
-        count = len(self._being_left())
-        return [f"{count} {'network' if count == 1 else 'networks'} to leave"] if count else []
-
     def leaving(self, network: Network) -> list[Record]:
         """What is to be written when the network is removed: that the cluster has to be told."""
         part = self._cache.host_network(network.id)

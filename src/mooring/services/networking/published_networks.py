@@ -8,8 +8,8 @@ cluster, too, as Docker does not know.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from mooring.core.address_claims import AddressClaim, HostClaim, Phase, Spec, taken
 from mooring.core.blocks import Block, Decides, decides, division
@@ -50,7 +50,6 @@ class Published:
 class _Progress:
     done: int = 0
     of: int = 0
-    faults: list[Fault] = field(default_factory=list)
 
 
 class PublishedNetworks:
@@ -125,12 +124,10 @@ class PublishedNetworks:
             faults.append(fault)
         return faults
 
-    def waiting(self) -> list[str]:
+    def waiting(self) -> Mapping[str, int]:
         """See Waiting."""
-        return [
-            f"network {ident[:12]} to be published: {progress.done} of {progress.of} addresses are claimed"
-            for ident, progress in self._under_way.items()
-        ]
+        left = sum(progress.of - progress.done for progress in self._under_way.values())
+        return {"address of a network that is published|addresses of networks that are published": left}
 
     async def _find_lost(self, plan: AddressPlan, faults: list[Fault]) -> None:
         """Networks that the cluster knows as published here, and the records as this host's own. Raises Unavailable."""
