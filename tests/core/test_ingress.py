@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface, ip_network
 
+import msgspec
 import pytest
 
 from mooring.core.advertisements import Advertisement
@@ -67,6 +68,22 @@ def test_a_port_leads_where_an_answer_comes_back_from(
 ) -> None:
     """In the families in which this host speaks in the network, to an endpoint that is in it and can be reached."""
     assert [way.port_binding for way in ways(network, overlay, told)] == expected
+
+
+@pytest.mark.parametrize("text", [OWN4.ip, IPV4.gateway.ip if IPV4.gateway else "", "10.9.0.13"], ids=str)
+def test_no_port_leads_to_a_host_whatever_is_advertised(text: object) -> None:
+    """Neither to this one's own address nor to the gateway, which each host has, nor to whom the endpoint is not."""
+    target = ip_address(str(text))
+    told = msgspec.structs.replace(TOLD, ports=(replace(WEB, target=target),))
+    if str(text) != "10.9.0.13":
+        told = msgspec.structs.replace(told, addresses=(target,))
+    assert list(ways(NETWORK, OVERLAY, told)) == []
+
+
+def test_no_other_host_has_ports_of_this_hosts_loopback() -> None:
+    """Whatever it advertises."""
+    local = [replace(WEB, host=ip_address(text)) for text in ("127.0.0.1", "169.254.0.9")]
+    assert list(ways(NETWORK, OVERLAY, msgspec.structs.replace(TOLD, ports=tuple(local)))) == []
 
 
 def test_of_several_each_host_chooses_the_same() -> None:

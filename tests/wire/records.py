@@ -280,13 +280,16 @@ def blocks(draw: st.DrawFn) -> Block:
 
 IDENTITIES = st.builds(Identity, space=IDENT, subnet=SUBNET, key=IDENT, address=ADDRESS, sequence=TEXT)
 LED = st.integers(1, 65535)
+LED_PORTS = st.builds(PortBinding, PROTOCOL, st.none() | ADDRESS, LED, ADDRESS, LED).filter(
+    lambda each: each.host is None or each.host.version == each.target.version
+)
 ADVERTISEMENTS = st.builds(
     Advertisement, network=IDENT, host=IDENT, endpoint=st.text("0123456789abcdef", max_size=64),
     mac=st.binary(min_size=6, max_size=6).map(lambda octets: octets.hex(":")),
     addresses=st.lists(ADDRESS, max_size=2).map(tuple), underlay=ADDRESS, container=TEXT,
     names=st.lists(TEXT, max_size=2).map(tuple), healthy=st.booleans(),
     services=st.lists(st.builds(Service, TEXT, PROTOCOL, PORT), max_size=2).map(tuple),
-    ports=st.lists(st.builds(PortBinding, PROTOCOL, st.none() | ADDRESS, LED, ADDRESS, LED), max_size=2).map(tuple),
+    ports=st.lists(LED_PORTS, max_size=2).map(tuple),
 )  # fmt: skip
 WANTS = st.builds(Want, claim=CLAIMS, refusal=TEXT, holder=TEXT)
 SHARED_VALUES = (

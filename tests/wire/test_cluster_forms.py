@@ -30,6 +30,11 @@ WRITTEN = [
     ),
     ("ep/A/n1/-", b'{"v":1,"mac":"02:00:00:00:00:06","addresses":["10.32.0.6"],"underlay":"192.0.2.1"}'),
     (
+        "ep/A/n1/e2",
+        b'{"v":1,"mac":"02:00:00:00:00:07","addresses":["10.32.0.7"],"underlay":"192.0.2.1","ports":[{"v":"IngressV1","pr'
+        b'otocol":6,"port":8080,"target":"10.32.0.7","target_port":80,"host":"192.0.2.9"}]}',
+    ),
+    (
         "net/red/0a200000p16",
         b'{"v":1,"network":{"v":"ClusterNetworkV1","id":"i1","more":["fd00::/64"],"gateways":["10.32.0.1/16"],"options"'
         b':{"mode":"vxlan"},"vni":5000,"ending":true,"closed":true,"since":5.5}}',
@@ -72,3 +77,25 @@ def test_an_endpoint_elsewhere_that_makes_no_sense_is_refused(key: str) -> None:
     """Whoever wrote it, the kernel is not asked."""
     with pytest.raises(Unavailable, match=key):
         forms.decode(key, b'{"v":1,"mac":"x","addresses":[],"underlay":"192.0.2.1"}')
+
+
+@pytest.mark.parametrize(
+    ("addresses", "port", "target", "host"),
+    [
+        ("fd00::5", 8080, "fd00::5", "192.0.2.9"),
+        ("fd00::5%x", 8080, "fd00::5", ""),
+        ("fd00::5", 8080, "fd00::5%x", ""),
+        ("fd00::5", 8080, "fd00::5", "fd00::9%x"),
+        ("fd00::5", 0, "fd00::5", ""),
+        ("fd00::5", 65536, "fd00::5", ""),
+    ],
+)
+def test_what_a_host_advertises_that_no_kernel_could_be_told_is_refused(
+    addresses: str, port: int, target: str, host: str
+) -> None:
+    """A port of one family that leads to the other, addresses with a zone, and what is no port: it would be in the way
+    of all else that the kernel is told."""
+    led = f'{{"v":"IngressV1","protocol":6,"port":{port},"target":"{target}","target_port":80,"host":"{host}"}}'
+    value = f'{{"v":1,"mac":"02:00:00:00:00:05","addresses":["{addresses}"],"underlay":"192.0.2.1","ports":[{led}]}}'
+    with pytest.raises(Unavailable, match="ep/A/n1/e1"):
+        forms.decode("ep/A/n1/e1", value.encode())

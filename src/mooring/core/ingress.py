@@ -51,19 +51,20 @@ def told_ports(network: Network, endpoint: Endpoint) -> tuple[PortBinding, ...]:
     found = (
         each
         for each in endpoint.published
-        if each.host_port
-        and each.target in endpoint.addresses
-        and (each.host is None or not (each.host.is_loopback or each.host.is_link_local))
+        if each.host_port and each.target in endpoint.addresses and _is_for_all(each)
     )
     return tuple(sorted(found, key=lambda each: (each.host_port, each.protocol, str(each)))[:MOST])
 
 
 def ways(network: Network, overlay: Overlay, advertisement: Advertisement) -> Iterator[Way]:
     """Where ports of this host may lead by what another host says of an endpoint in the network: only in a family in
-    which this host has an address of its own there, or no answer would come back."""
+    which this host has an address of its own there, or no answer would come back; and never to what is this host
+    itself, or another."""
     if network.options.ingress is not Ingress.ANY or network.internal:
         return
     spoken = {each.version for each in overlay.own}
+    hosts = {each.ip for each in overlay.own}
+    hosts |= {segment.gateway.ip for segment in network.segments if segment.gateway is not None}
     if advertisement.underlay.version != overlay.local.version:
         return
     for each in advertisement.ports:
@@ -72,10 +73,18 @@ def ways(network: Network, overlay: Overlay, advertisement: Advertisement) -> It
         if (
             version in spoken
             and not isolated
+            and _is_for_all(each)
             and each.target in advertisement.addresses
+            and each.target not in hosts
             and network.segment_of(each.target)
         ):
             yield Way(network, advertisement.host, advertisement.endpoint, advertisement.healthy, each)
+
+
+def _is_for_all(port_binding: PortBinding) -> bool:
+    """Whether it means the same on each host."""
+    host = port_binding.host
+    return host is None or not (host.is_loopback or host.is_link_local)
 
 
 def chosen(ways: Iterable[Way], silent: Collection[str] = ()) -> dict[Place, list[Way]]:

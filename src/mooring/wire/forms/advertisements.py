@@ -9,8 +9,9 @@ import re
 from ipaddress import ip_address
 
 from mooring.core.advertisements import Advertisement, advertised_at
+from mooring.core.networks import Address
 from mooring.core.port_bindings import PortBinding, Protocol
-from mooring.wire.forms.elements import Stored, address_of, text_of
+from mooring.wire.forms.elements import Stored, text_of
 from mooring.wire.forms.endpoints import ServiceV1, service_form
 
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
@@ -29,7 +30,10 @@ class IngressV1(Stored, tag="IngressV1"):
         """The port binding as core knows it."""
         if not (0 < self.port < 65536 and 0 < self.target_port < 65536):
             raise ValueError(f"{self.port} or {self.target_port} is no port")
-        return PortBinding(self.protocol, address_of(self.host), self.port, ip_address(self.target), self.target_port)
+        host, target = _zoneless(self.host) if self.host else None, _zoneless(self.target)
+        if host is not None and host.version != target.version:
+            raise ValueError(f"a port at {host} cannot lead to {target}")
+        return PortBinding(self.protocol, host, self.port, target, self.target_port)
 
 
 class AdvertisementV1(Stored, tag=1):
@@ -51,10 +55,18 @@ class AdvertisementV1(Stored, tag=1):
             raise ValueError(f"{self.mac!r} is no MAC")
         return Advertisement(
             network=network, host=host, endpoint=endpoint, mac=self.mac,
-            addresses=tuple(map(ip_address, self.addresses)), underlay=ip_address(self.underlay),
+            addresses=tuple(map(_zoneless, self.addresses)), underlay=ip_address(self.underlay),
             container=self.container, names=self.names, services=tuple(each.value() for each in self.services),
             healthy=self.healthy, ports=tuple(each.value() for each in self.ports),
         )  # fmt: skip
+
+
+def _zoneless(text: str) -> Address:
+    """The address. One with a zone equals none that the kernel tells of. Raises ValueError."""
+    address = ip_address(text)
+    if address.version == 6 and address.scope_id is not None:
+        raise ValueError(f"{address} has a zone")
+    return address
 
 
 def advertisement_form(advertisement: Advertisement) -> AdvertisementV1:
