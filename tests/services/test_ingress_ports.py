@@ -9,10 +9,13 @@ import pytest
 
 from mooring.core.cluster_networks import HostNetwork
 from mooring.core.endpoints import Endpoint
+from mooring.core.faults import Conflict, Exhausted
 from mooring.core.firewall import is_ingress
 from mooring.core.networks import Address
 from mooring.core.plumbing import Member
 from mooring.core.port_bindings import PortRequest, Protocol
+from mooring.services.networking.ingress_ports import AWAY
+from mooring.services.networking.port_allocator import PortAllocator
 from tests.services.member_hosts import MemberHost, members
 from tests.services.overlay_hosts import following, take_part, turns
 
@@ -119,7 +122,7 @@ async def test_of_two_hosts_with_one_port_all_others_choose_alike(hosts: list[Me
 
 
 async def test_a_program_of_the_host_keeps_its_port(hosts: list[MemberHost]) -> None:
-    """It is told who has it; once the port is free it leads elsewhere."""
+    """It is told who has it; once the port is free for longer than a restart takes it leads elsewhere."""
     first, second, _ = hosts
     second.guard.taken[Protocol.TCP, 8080] = "nginx"
     one = await publish(first, "c1", asked(8080))
@@ -129,10 +132,70 @@ async def test_a_program_of_the_host_keeps_its_port(hosts: list[MemberHost]) -> 
     words = "of network web000000000 (ingress=any)"
     assert fault.what == f"port 8080/tcp of this host does not lead to {one.addresses[0]} {words}"
     assert "nginx" in fault.holder
+    del second.guard.taken[Protocol.TCP, 8080]  # it restarts
+    await turns(*hosts)
+    assert (led(second), second.guard.held) == ({}, set())
+    second.guard.taken[Protocol.TCP, 8080] = "nginx"
+    second.clock.advance(AWAY)
+    await turns(*hosts)
+    assert led(second) == {}
     del second.guard.taken[Protocol.TCP, 8080]
+    await turns(*hosts)
+    second.clock.advance(AWAY)
     await turns(*hosts)
     assert led(second) == {"6 . 8080": f"{one.addresses[0]} . 80"}
     assert second.runtime.faults == ()
+
+
+async def test_nobody_looks_at_ports_of_which_nothing_has_changed(
+    hosts: list[MemberHost], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A turn tries those again that could not be held, and no others."""
+    first, second, _ = hosts
+    second.guard.taken[Protocol.TCP, 8080] = "nginx"
+    await publish(first, "c1", asked(8080), asked(8081), asked(8082))
+    await turns(*hosts)
+    looked, has = list[int](), PortAllocator.has
+
+    def counted(self: PortAllocator, protocol: Protocol, host: Address, port: int) -> bool:
+        looked.append(port)
+        return has(self, protocol, host, port)
+
+    monkeypatch.setattr(PortAllocator, "has", counted)
+    await turns(*hosts)
+    assert set(looked) == {8080}
+    assert set(led(second)) == {"6 . 8081", "6 . 8082"}
+
+
+async def test_a_port_that_a_container_did_not_get_leads_elsewhere_again(hosts: list[MemberHost]) -> None:
+    """Its start failed by another one, which a program has."""
+    first, second, _ = hosts
+    await publish(first, "c1", asked(8080))
+    await turns(*hosts)
+    before = led(second)
+    second.guard.taken[Protocol.TCP, 9090] = "nginx"
+    with pytest.raises(Conflict):
+        await publish(second, "c2", asked(8080), asked(9090))
+    await turns(*hosts)
+    assert led(second) == before != {}
+    assert (Protocol.TCP, ANY4, 8080) in second.guard.held
+
+
+async def test_what_keeps_a_port_that_is_no_program_is_said(
+    hosts: list[MemberHost], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is told to stop one then."""
+    first, second, _ = hosts
+
+    async def full(protocol: Protocol, host: Address, port: int) -> None:
+        raise Exhausted(f"host port {port}/{protocol.label} cannot be bound at {host}", hint="raise LimitNOFILE")
+
+    monkeypatch.setattr(second.guard, "hold", full)
+    await publish(first, "c1", asked(8080))
+    await turns(*hosts)
+    (fault,) = [each for each in second.runtime.faults if "8080" in str(each)]
+    assert isinstance(fault, Exhausted)
+    assert (fault.holder, fault.hint) == ("", "raise LimitNOFILE")
 
 
 async def test_an_address_is_one_of_the_host_that_has_it(hosts: list[MemberHost]) -> None:

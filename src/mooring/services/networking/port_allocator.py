@@ -84,6 +84,11 @@ class PortAllocator:
         # Whoever else holds ports, and gives up one that is wanted here.
         self.cede: Callable[[Protocol, int], Awaitable[None]] = _nobody
 
+    @property
+    def choosing(self) -> bool:
+        """Whether ports are chosen that no record tells of yet."""
+        return bool(self._pending)
+
     def has(self, protocol: Protocol, host: Address, port: int) -> bool:
         """Whether an endpoint of ours publishes the port at the address, or at one that cannot be had beside it, or is
         about to."""
