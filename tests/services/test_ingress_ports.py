@@ -181,6 +181,19 @@ async def test_a_port_that_a_container_did_not_get_leads_elsewhere_again(hosts: 
     assert (Protocol.TCP, ANY4, 8080) in second.guard.held
 
 
+async def test_a_port_that_leads_elsewhere_before_it_was_given_up_is_held(hosts: list[MemberHost]) -> None:
+    """A container gives up a thousand, one by one, when its record is without them already."""
+    first, second, _ = hosts
+    await publish(first, "c1", asked(8999))
+    await publish(second, "c2", *map(asked, range(8000, 9000)))
+    await turns(*hosts)
+    assert led(second) == {}
+    await end(second, "c2")
+    await turns(*hosts)
+    assert set(led(second)) == {"6 . 8999"}
+    assert second.guard.held == {(Protocol.TCP, ANY4, 8999)}
+
+
 async def test_what_keeps_a_port_that_is_no_program_is_said(
     hosts: list[MemberHost], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,6 +61,7 @@ class IngressPorts:
         self.refused: dict[Place, Fault] = {}
         self._told: dict[str, Advertisement] = {}  # by key, those with ports
         self._held: set[Held] = set()
+        self._at: dict[tuple[Protocol, int], set[Held]] = {}  # the same, by port
         self._cluster: Cluster | None = None
         self._silent: frozenset[str] = frozenset()
         self._looked = float("-inf")
@@ -166,8 +167,8 @@ class IngressPorts:
             self._overlays.lead(members)
 
     async def cede(self, protocol: Protocol, port: int) -> None:
-        """An endpoint of this host is about to publish the port: it is not held here any more."""
-        for held in [each for each in self._held if (each[0], each[2]) == (protocol, port)]:
+        """An endpoint of this host is about to publish the port, or has done so: it is not held here any more."""
+        for held in list(self._at.get((protocol, port), ())):
             await self._give_up(held)
             self._changed()
 
@@ -217,10 +218,15 @@ class IngressPorts:
             return Conflict("a program had it a moment ago", holder="a program that had it a moment ago")
         self._theirs.pop(held, None)
         self._held.add(held)
+        self._at.setdefault((held[0], held[2]), set()).add(held)
         return None
 
     async def _give_up(self, held: Held) -> None:
         self._held.discard(held)
+        if (there := self._at.get((held[0], held[2]))) is not None:
+            there.discard(held)
+            if not there:
+                del self._at[held[0], held[2]]
         await self._guard.release(*held)
 
     async def _named(self, place: Place, way: Way, fault: Fault) -> Fault:

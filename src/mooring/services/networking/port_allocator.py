@@ -167,6 +167,8 @@ class PortAllocator:
         pace, cancelled = Pace(), None
         for port_binding in port_bindings:
             if port_binding.host_port:
+                # Who took it since the record is without it would not hold it any more, and not know that.
+                await self.cede(port_binding.protocol, port_binding.host_port)
                 await self._guard.release(*_place(port_binding))
             try:
                 await pace.step()
