@@ -105,6 +105,22 @@ async def test_what_a_host_publishes_itself_comes_first(hosts: list[MemberHost])
     assert (Protocol.TCP, ANY4, 8080) in second.guard.held
 
 
+async def test_where_there_is_a_choice_it_is_a_port_that_no_other_host_has(hosts: list[MemberHost]) -> None:
+    """So that containers with ports of a range, or without a wish, are reached at every host; one that leads elsewhere
+    is taken when there is no other."""
+    first, second, third = hosts
+    ranged, some = PortRequest(Protocol.TCP, 80, None, 8000, 8001), PortRequest(Protocol.TCP, 81)
+    one = await publish(first, "c1", ranged, some)
+    await turns(*hosts)
+    two = await publish(second, "c2", ranged, some)
+    await turns(*hosts)
+    ours, theirs = ({each.host_port for each in endpoint.published} for endpoint in (one, two))
+    assert (8000 in ours, 8001 in theirs, ours & theirs) == (True, True, set())
+    assert {int(place.split(" . ")[1]) for place in led(third)} == ours | theirs
+    last = await publish(third, "c3", ranged)
+    assert [each.host_port for each in last.published] == [8000]
+
+
 async def test_of_two_hosts_with_one_port_all_others_choose_alike(hosts: list[MemberHost]) -> None:
     """The first in the order of hosts that is heard; with it gone, the other."""
     first, second, third = hosts

@@ -75,7 +75,7 @@ class IngressPorts:
         self._theirs: dict[Held, float] = {}  # when a program was seen to have the port last
         self._woken, self._turn = asyncio.Event(), asyncio.Lock()
         feed.listen(self._hear)
-        allocator.cede = self.cede
+        allocator.leads, allocator.cede = self.leads, self.cede
         records.cache.listen(self._follow)
 
     async def entered(self, cluster: Cluster, membership: Membership) -> None:  # noqa: ARG002 - see Part
@@ -165,6 +165,10 @@ class IngressPorts:
                 await pace.step()
                 members += ingress_members(each[0].network, each[0].port_binding)
             self._overlays.lead(members)
+
+    def leads(self, protocol: Protocol, port: int) -> bool:
+        """Whether the port is held here, at any address."""
+        return (protocol, port) in self._at
 
     async def cede(self, protocol: Protocol, port: int) -> None:
         """An endpoint of this host is about to publish the port, or has done so: it is not held here any more."""

@@ -9,7 +9,7 @@ there are, and the loop has a break every so many.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from itertools import chain
@@ -81,7 +81,8 @@ class PortAllocator:
         # Chosen, but not yet in a record: two endpoints that choose at the same time must not meet.
         self._pending: dict[int, _Pending] = {}
         self._cursor = 0
-        # Whoever else holds ports, and gives up one that is wanted here.
+        # Whoever else holds ports, since they lead to other hosts: which they are, and he gives up one that is wanted.
+        self.leads: Callable[[Protocol, int], bool] = lambda _, __: False
         self.cede: Callable[[Protocol, int], Awaitable[None]] = _nobody
 
     @property
@@ -216,19 +217,18 @@ class PortAllocator:
         )
 
     async def _candidates(self, request: PortRequest, first: int) -> Iterable[int]:
-        """The ports of the request, from the first that may be free."""
-        if request.first:
-            return range(first, (request.last or request.first) + 1)
-        low, high = await self._guard.ephemeral()
-        count = high - low + 1
-        start = self._cursor
-        self._cursor = (start + 1) % count
-
-        def around() -> Iterator[int]:
-            for step in range(count):
-                yield low + (start + step) % count
-
-        return around()
+        """The ports of the request, from the first that may be free; those that lead to other hosts come last."""
+        low, high = (request.first, request.last or request.first) if request.first else await self._guard.ephemeral()
+        ports: Iterable[int] = range(first, high + 1)
+        if low == high:
+            return ports
+        if not request.first:
+            count = high - low + 1
+            start = self._cursor
+            self._cursor = (start + 1) % count
+            ports = (low + (start + step) % count for step in range(count))
+        free = (port for port in ports if not self.leads(request.protocol, port))
+        return chain(free, (port for port in range(low, high + 1) if self.leads(request.protocol, port)))
 
     async def _take(self, picked: list[PortBinding], single: bool, pending: _Pending) -> None:
         """All of them are held, or none. single: there is no other port to try, so the refusal says who has it."""
