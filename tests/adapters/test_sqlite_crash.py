@@ -57,7 +57,6 @@ async def write(store: SqliteStore, writer: int, serial: int, pipe: int) -> None
 async def load(path: str, serial: int, pipe: int) -> None:
     """All writers at once, and transactions that fail between them."""
     store = await open_sqlite_store(path)
-    os.write(pipe, b"open\n")
 
     async def fail() -> None:
         while True:
@@ -75,7 +74,8 @@ async def load(path: str, serial: int, pipe: int) -> None:
 def crash(path: str, serial: int, moment: float) -> list[tuple[str, int, str]]:
     """A child works on the store and is killed; what it acknowledged.
 
-    moment: seconds after it opened the store, or, below 0, seconds after its birth, most likely while it opens it.
+    moment: seconds after its first acknowledgement, however long a busy machine takes to it; or, below 0, seconds after
+    its birth, most likely while it opens the store.
     """
     reader, writer = os.pipe()
     pid = os.fork()
@@ -87,7 +87,7 @@ def crash(path: str, serial: int, moment: float) -> list[tuple[str, int, str]]:
         finally:
             os._exit(1)
     os.close(writer)
-    seen = [os.read(reader, 5)] if moment >= 0 else []
+    seen = [os.read(reader, 1 << 16)] if moment >= 0 else []
     # Reading meanwhile, or a full pipe would stop the child. The clock is the test's input here, not its measure.
     deadline = time.monotonic() + abs(moment)
     while (rest := deadline - time.monotonic()) > 0:
@@ -99,7 +99,7 @@ def crash(path: str, serial: int, moment: float) -> list[tuple[str, int, str]]:
     os.close(reader)
     _, status = os.waitpid(pid, 0)
     assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL, "the child ended by itself"
-    lines = b"".join(seen).removeprefix(b"open\n").decode().splitlines()
+    lines = b"".join(seen).decode().splitlines()
     return [(slot, int(number), sign) for slot, number, sign in (line.split(" ") for line in lines)]
 
 
@@ -150,7 +150,7 @@ def kill_often(directory: Path, rounds: int, seed: int) -> int:
     for number in range(rounds):
         if number % 100 == 0:
             ledger, path = Ledger(), str(directory / f"{number}" / "store.db")
-        acknowledged = crash(path, number * 1_000_000, chance.uniform(-0.005, 0.02))
+        acknowledged = crash(path, number * 1_000_000, chance.uniform(-0.01, 0.02))
         total += len(acknowledged)
         ledger.note(acknowledged)
         ledger.check(path)
@@ -159,13 +159,13 @@ def kill_often(directory: Path, rounds: int, seed: int) -> int:
 
 def test_nothing_acknowledged_is_lost_by_a_kill(tmp_path: Path) -> None:
     """Twenty kills under load: every acknowledged commit is there, whole."""
-    assert kill_often(tmp_path, rounds=20, seed=1) > 20
+    assert kill_often(tmp_path, rounds=20, seed=1) > 10
 
 
 @pytest.mark.slow
 def test_nothing_acknowledged_is_lost_by_hundreds_of_kills(tmp_path: Path) -> None:
     """Four hundred kills under load, at moments all over a commit, a checkpoint and a recovery."""
-    assert kill_often(tmp_path, rounds=400, seed=2) > 400
+    assert kill_often(tmp_path, rounds=400, seed=2) > 200
 
 
 def test_a_kill_while_the_store_is_made_leaves_none_or_a_whole_one(tmp_path: Path) -> None:
