@@ -246,11 +246,28 @@ async def test_a_daemon_that_starts_while_the_cluster_is_away_leads_as_before(ho
     async with following(second):
         await turns(second, times=4)
         assert led(second) == before != {}
+        assert second.guard.held == {(Protocol.TCP, ANY4, 8080)}
         await end(first, "c1")
         await turns(first)
         second.servers.mend(second.setup.address)
         await turns(second, times=5)
         assert led(second) == {}
+
+
+async def test_a_program_that_took_a_port_while_no_daemon_ran_has_it(hosts: list[MemberHost]) -> None:
+    """Also while the cluster is away; other ports lead as before, until the network is removed."""
+    first, second, _ = hosts
+    await publish(first, "c1", asked(8080), asked(8081))
+    await turns(*hosts)
+    second.servers.cut(second.setup.address)
+    await second.restart()
+    second.guard.taken[Protocol.TCP, 8080] = "nginx"
+    async with following(second):
+        await turns(second, times=4)
+        assert set(led(second)) == {"6 . 8081"}
+        await second.services.networks.delete(network(second))
+        await turns(second)
+        assert (led(second), second.guard.held) == ({}, set())
 
 
 async def test_a_container_that_moves_here_is_led_to_as_ones_own(hosts: list[MemberHost]) -> None:

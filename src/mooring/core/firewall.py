@@ -340,6 +340,14 @@ def port_binding_of(member: Member) -> PortBinding | None:
         return None
 
 
+def ingress_binding_of(member: Member) -> PortBinding | None:
+    """What the element leads to on another host, None when it is none of these."""
+    kind, version = member.container[:-1], member.container[-1:]
+    if kind not in _INGRESS:
+        return None
+    return port_binding_of(replace(member, container=f"{_INGRESS[kind]}{version}"))
+
+
 def port_changes(ops: Iterable[Op]) -> tuple[list[PortBinding], list[PortBinding]]:
     """What the ops publish from now on, and what no longer, here or on another host. A port that moves is in both."""
     opened: list[PortBinding] = []
@@ -350,9 +358,7 @@ def port_changes(ops: Iterable[Op]) -> tuple[list[PortBinding], list[PortBinding
         for fact, found in ((gone, closed), (come, opened)):
             if not isinstance(fact, Member):
                 continue
-            kind, version = fact.container[:-1], fact.container[-1:]
-            known = replace(fact, container=f"{_INGRESS[kind]}{version}") if kind in _INGRESS else fact
-            if (port_binding := port_binding_of(known)) is not None:
+            if (port_binding := port_binding_of(fact) or ingress_binding_of(fact)) is not None:
                 found.append(port_binding)
     return opened, closed
 

@@ -19,8 +19,8 @@ from mooring.core.cluster_hosts import Membership
 from mooring.core.cluster_networks import HostNetwork
 from mooring.core.endpoints import Endpoint
 from mooring.core.faults import BadRequest, Conflict, Fault, Unavailable
-from mooring.core.firewall import ingress_members
-from mooring.core.ingress import Place, Way, chosen, ways
+from mooring.core.firewall import ingress_binding_of, ingress_members
+from mooring.core.ingress import Place, Way, chosen, place_of, ways
 from mooring.core.networks import Address, Network
 from mooring.core.overlays import Overlay
 from mooring.core.plumbing import Member
@@ -65,7 +65,7 @@ class IngressPorts:
         self._cluster: Cluster | None = None
         self._silent: frozenset[str] = frozenset()
         self._looked = float("-inf")
-        self._begun = False
+        self._begun = self._believed = False
         self._stale = True  # what was decided may be another thing by now
         self._unsure = False  # as long as a container is being given ports that it may not get
         self._seen: dict[str, Overlay | None] = {}
@@ -119,6 +119,8 @@ class IngressPorts:
         async with self._turn:
             await self._feed.pause()
             if not self._begun and not (self._feed.scanned and self._overlays.recovered):
+                if self._overlays.recovered:
+                    await self._believe()
                 return
             self._begun = True
             if self._stale:
@@ -127,6 +129,24 @@ class IngressPorts:
                 await self._take(self._free, {})
             elif self._waiting:
                 await self._take(self._waiting, dict(self.led))
+
+    async def _believe(self) -> None:
+        """What led elsewhere before this start is held again, though nobody has said yet what is to lead; but a program
+        that has taken the port meanwhile hears what is for it. Without an overlay nothing leads on."""
+        pace = Pace(STRETCH)
+        for held in [] if any(self._shape().values()) else list(self._held):
+            await pace.step()
+            await self._give_up(held)
+        if self._believed:
+            return
+        self._believed, lost = True, set[Member]()
+        for member in self._overlays.led:
+            await pace.step()
+            port_binding = ingress_binding_of(member)
+            if port_binding is not None and isinstance(await self._hold(_held(place_of(port_binding))), Conflict):
+                lost.add(member)
+        if lost:
+            self._overlays.lead(member for member in self._overlays.led if member not in lost)
 
     async def _decide(self) -> None:
         """What is to be led to is known, and ports that are not to be any more are given up."""

@@ -150,6 +150,11 @@ class Overlays:
                 if not self._stale.keys().isdisjoint(known.said_by(ident)):  # not what was said before by another id
                     self._news.update(((network_id, address), remote.mac) for address in remote.addresses)
 
+    @property
+    def led(self) -> list[Member]:
+        """By what ports of this host lead to containers of others: what was said last, or else what the kernel had."""
+        return list(self._led.values())
+
     def lead(self, members: Iterable[Member]) -> None:
         """These are all by which ports of this host lead to containers of others (core.firewall.ingress_members)."""
         before, self._led, self._led_told = self._led, {member.key: member for member in members}, True
