@@ -163,6 +163,25 @@ async def test_a_program_of_the_host_keeps_its_port(hosts: list[MemberHost]) -> 
     assert second.runtime.faults == ()
 
 
+async def test_who_has_a_port_for_a_moment_does_not_keep_it_for_longer(
+    hosts: list[MemberHost], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection, or an own container that has not let go of it yet: it was in the way at one look only."""
+    first, second, _ = hosts
+    hold, refusals = second.guard.hold, [1]
+
+    async def once(protocol: Protocol, host: Address, port: int) -> None:
+        if refusals:
+            refusals.pop()
+            raise Conflict(f"host port {port}/{protocol.label} is taken at {host}")
+        await hold(protocol, host, port)
+
+    monkeypatch.setattr(second.guard, "hold", once)
+    one = await publish(first, "c1", asked(8080))
+    await turns(*hosts)
+    assert led(second) == {"6 . 8080": f"{one.addresses[0]} . 80"}
+
+
 async def test_nobody_looks_at_ports_of_which_nothing_has_changed(
     hosts: list[MemberHost], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -72,7 +72,7 @@ class IngressPorts:
         self._wanted: dict[Place, list[Way]] = {}
         self._free: list[Place] = []
         self._waiting: list[Place] = []  # those of them that could not be held
-        self._theirs: dict[Held, float] = {}  # when a program was seen to have the port last
+        self._theirs: dict[Held, float] = {}  # when a program that has the port was seen last
         self._woken, self._turn = asyncio.Event(), asyncio.Lock()
         feed.listen(self._hear)
         allocator.leads, allocator.cede = self.leads, self.cede
@@ -233,7 +233,7 @@ class IngressPorts:
         try:
             await self._guard.hold(*held)
         except Conflict as fault:
-            self._theirs[held] = now
+            self._theirs[held] = now if held in self._theirs else float("-inf")  # one look may be a moment's
             return fault
         except Fault as fault:
             return fault
