@@ -67,7 +67,7 @@ async def test_a_table_of_a_template_has_headers(daemon: ServedHost, capsys: pyt
         (["lease", "ls", "--filter", "state"], 2, "write KEY=VALUE"),
         (["lease", "ls", "--filter", "used=perhaps"], 2, "neither true nor false"),
         (["lease", "ls", "--filter", "state=rubbish"], 2, "--filter: 'rubbish' is not one of gateway, auxiliary"),
-        (["network", "ls", "--filter", "mode=macvlan"], 2, "'macvlan' is not one of bridge, handoff, null"),
+        (["network", "ls", "--filter", "mode=macvlan"], 2, "'macvlan' is not one of bridge, vxlan, handoff, null"),
         (["lease", "ls", "--filter", "address=db"], 2, "does not appear to be an IPv4"),
         (["lease", "ls", "--filter", "network=nosuch"], 3, "has no network 'nosuch'"),
         (["lease", "ls", "--format", "{{.Adress}}"], 2, "there is no field .Adress; there are .Address"),

@@ -252,7 +252,7 @@ ASKED_SUBNETS = st.builds(
 EVERYWHERE = st.builds(
     NetworkEverywhere, name=IDENT, id=TEXT, subnets=st.lists(ASKED_SUBNETS, max_size=2).map(tuple), options=WORDS,
     ipam_options=WORDS, internal=st.booleans(), labels=WORDS, round=st.integers(1, 99), ending=st.booleans(), by=TEXT,
-    since=TIME,
+    asked=TIME,
 )  # fmt: skip
 HOST_ANSWERS = st.builds(
     HostAnswer, name=IDENT, host=IDENT, network=TEXT, round=st.integers(1, 99), outcome=st.sampled_from(Outcome),

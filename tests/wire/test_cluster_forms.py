@@ -44,7 +44,7 @@ WRITTEN = [
     (
         "everywhere/app",
         b'{"v":1,"id":"i1","subnets":[{"v":"AskedSubnetV1","subnet":"10.40.0.0/24","gateway":"10.40.0.1"}],"options":{"s'
-        b'cope":"cluster"},"round":2,"ending":true,"by":"web1","since":5.5}',
+        b'cope":"cluster"},"round":2,"ending":true,"by":"web1","asked":5.5}',
     ),
     ("everywhere/app/A", b'{"v":1,"network":"i1","round":2,"outcome":"refused","why":"it is in use"}'),
     ("vni/00001388", b'{"v":1,"network":"i1","space":"red","subnet":"10.32.0.0/16"}'),

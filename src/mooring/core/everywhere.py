@@ -26,7 +26,7 @@ class NetworkEverywhere(msgspec.Struct, frozen=True, kw_only=True):
     """A network that every host is to have.
 
     name: what Docker calls it on each host. id: drawn when it was asked for first. round: counts how often it was asked
-    for, or its end. ending: no host is to have it any more. by: the host that was told. since: seconds since the epoch.
+    for, or its end. ending: no host is to have it any more. by: the host that was told. asked: seconds since the epoch.
     """
 
     name: str
@@ -39,7 +39,7 @@ class NetworkEverywhere(msgspec.Struct, frozen=True, kw_only=True):
     round: int = 1
     ending: bool = False
     by: str = ""
-    since: float = 0.0
+    asked: float = 0.0
 
     def for_engine(self, driver: str) -> EngineNetwork:
         """As an engine is asked for it, that has us by the name."""

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from mooring.core.faults import BadRequest
-from mooring.core.filters import LeaseFilter
+from mooring.core.filters import LeaseFilter, NetworkMode
 from mooring.core.leases import State
-from mooring.core.networks import Mode
 from mooring.servers.api.decoding import arguments
 from mooring.servers.api.resources import RESOURCES
 from mooring.servers.api.routes import routes_of
@@ -31,7 +30,7 @@ def test_parameters_are_typed() -> None:
     assert read("leases", query) == {
         "query": LeaseFilter(pool="p", state=State.COOLING, fixed=True, text="a b&c", limit=5)
     }
-    assert read("networks", "mode=null")["query"].mode is Mode.NULL
+    assert read("networks", "mode=null")["query"].mode is NetworkMode.NULL
     assert [read("pools", f"full={value}")["query"].full for value in ("1", "0", "")] == [True, False, None]
     assert read("lease", address="fd00::2") == {"address": ip_address("fd00::2")}
 
@@ -70,7 +69,7 @@ def test_bodies_are_typed() -> None:
         ("leases", "limit=0", "parameter limit is '0'; use a number from 1 to 10000"),
         ("leases", "limit=10001", "use a number from 1 to 10000"),
         ("leases", "limit=null", "use a number from 1 to 10000"),
-        ("networks", "mode=macvlan", "parameter mode is 'macvlan'; known are bridge, handoff, null"),
+        ("networks", "mode=macvlan", "parameter mode is 'macvlan'; known are bridge, vxlan, handoff, null"),
         ("pools", "full=maybe", "parameter full is 'maybe'; use 1 or 0"),
         ("pools", "&".join(f"a{number}=1" for number in range(50)), "the query is not of the form"),
     ],

@@ -36,7 +36,7 @@ class Everywhere:
                     hint=f"`mooring network rm --everywhere {wanted.name}` ends it",
                 )
             asked = msgspec.structs.replace(
-                wanted, id=known.id if known is not None else self._clock.token(), since=self._clock.now(),
+                wanted, id=known.id if known is not None else self._clock.token(), asked=self._clock.now(),
                 round=known.round + 1 if known is not None else 1, by=self._membership.entered()[0].name,
             )  # fmt: skip
             with suppress(StaleRevision):
@@ -89,7 +89,7 @@ class Everywhere:
             rows.append(EverywhereHost(host.id, host.name, host.id in heard, state, why))
         return EverywhereView(
             asked.name, [str(each.subnet) for each in asked.subnets], dict(asked.options), asked.ending, asked.by,
-            asked.since, rows, dry,
+            asked.asked, rows, dry,
         )  # fmt: skip
 
     def _plan(self) -> AddressPlan:

@@ -44,14 +44,14 @@ class EverywhereV1(Stored, tag=1):
     round: int = 1
     ending: bool = False
     by: str = ""
-    since: float = 0.0
+    asked: float = 0.0
 
     def record(self, key: str) -> NetworkEverywhere:
         """See stored.Form."""
         return NetworkEverywhere(
             name=unquote(key.split("/")[1]), id=self.id, subnets=tuple(each.value() for each in self.subnets),
             options=self.options, ipam_options=self.ipam_options, internal=self.internal, labels=self.labels,
-            round=self.round, ending=self.ending, by=self.by, since=self.since,
+            round=self.round, ending=self.ending, by=self.by, asked=self.asked,
         )  # fmt: skip
 
 
@@ -84,7 +84,7 @@ def everywhere_form(asked: NetworkEverywhere) -> EverywhereV1:
     return EverywhereV1(
         id=asked.id, subnets=subnets, options=dict(asked.options), ipam_options=dict(asked.ipam_options),
         internal=asked.internal, labels=dict(asked.labels), round=asked.round, ending=asked.ending, by=asked.by,
-        since=asked.since,
+        asked=asked.asked,
     )  # fmt: skip
 
 
