@@ -53,6 +53,12 @@ def given(host: MemberHost) -> dict[str, str]:
     return {str(lease.address): lease.mac for lease in leases if lease.state is State.DYNAMIC}
 
 
+async def some_steps() -> None:
+    """Whatever can go on does."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
 async def test_a_published_network_is_the_clusters_and_nothing_of_it_has_changed() -> None:
     """Neither a fact in the kernel, nor an endpoint or an address; its options as Docker gave them stay as well."""
     (host,) = await members(1)
@@ -347,3 +353,24 @@ async def test_after_a_lost_store_it_is_the_clusters_again() -> None:
         assert list(one.services.cache.every(SharedSubnet)) != []
         assert given(one) == {str(endpoint.ipv4.ip): endpoint.mac}
         assert one.runtime.faults == ()
+
+
+async def test_one_who_publishes_again_while_a_turn_takes_back_what_was_broken_off_waits_for_nobody() -> None:
+    """The turn waits for containers that start in the network, and whoever publishes has its place meanwhile."""
+    (host,) = await members(1)
+    await local(host, "a")
+
+    async def break_off(step: Step) -> None:
+        if step.method == "put" and step.key.startswith("addr/"):
+            raise Unavailable("it went away")
+
+    host.servers.pause = break_off
+    with pytest.raises(Unavailable):
+        await publish(host)
+    host.servers.pause = let_others_run
+    async with asyncio.timeout(5), TaskGroup() as tasks, host.services.records.locks.share(APP):
+        tasks.create_task(host.turn())
+        await some_steps()
+        publishing = tasks.create_task(publish(host))
+        await some_steps()
+    assert publishing.result()

@@ -187,18 +187,21 @@ class ClusterNetworks:
         """Do it while nobody else does anything with the network. Raises Unavailable."""
         if part.network in self._begun:
             return
-        async with self._locks.hold(part.network), self._place(part.shared):
-            now = self._cache.host_network(part.network)
-            if now is None or now.leaving is not part.leaving:
+        async with self._locks.hold(part.network):
+            if part.network in self._begun:  # it came while we waited, has the place, and waits for the network
                 return
-            try:
-                await work(now)
-            except StaleRevision:
-                return
-            except Unavailable:
-                raise
-            except Fault as fault:
-                faults.append(fault)
+            async with self._place(part.shared):
+                now = self._cache.host_network(part.network)
+                if now is None or now.leaving is not part.leaving:
+                    return
+                try:
+                    await work(now)
+                except StaleRevision:
+                    return
+                except Unavailable:
+                    raise
+                except Fault as fault:
+                    faults.append(fault)
 
     async def _confirm(self, part: HostNetwork, networks: SharedNetworks) -> None:
         """This host is in the network, as the cluster has it now. Raises Conflict, StaleRevision, Unavailable."""
