@@ -57,3 +57,13 @@ def test_another_network_of_the_name_is_refused_with_what_it_has() -> None:
     ):
         with pytest.raises(Conflict, match=f"a network app is there already, with {text}"):
             check_alike(other, checked(ASKED), ("mooring",))
+
+
+def test_another_gateway_is_another_network_where_both_are_known() -> None:
+    """An engine does not tell those that it was not told."""
+    asked = msgspec.structs.replace(ASKED, subnets=(replace(SUBNET, gateway=ip_address("10.40.0.254")),))
+    for found, other in ((ASKED, asked), (asked, ASKED), (asked, asked)):
+        check_alike(found.for_engine("mooring"), other, ["mooring"])
+    theirs = msgspec.structs.replace(ASKED, subnets=(replace(SUBNET, gateway=ip_address("10.40.0.1")),))
+    with pytest.raises(Conflict, match=r"with gateway 10\.40\.0\.1"):
+        check_alike(theirs.for_engine("mooring"), asked, ["mooring"])

@@ -107,12 +107,16 @@ def alike(one: NetworkEverywhere, other: NetworkEverywhere) -> bool:
 
 
 def unlike(found: EngineNetwork, wanted: NetworkEverywhere, drivers: Collection[str]) -> Iterator[str]:
-    """In what an engine's network of that name is not the wanted one, in words: what it has."""
+    """In what an engine's network of that name is not the wanted one, in words: what it has. A gateway that an engine
+    does not tell is any."""
     if found.driver not in drivers:
         yield f"driver {found.driver}"
-    theirs, ours = ({each.subnet for each in subnets} for subnets in (found.subnets, wanted.subnets))
-    if theirs != ours:
+    theirs, ours = ({each.subnet: each.gateway for each in subnets} for subnets in (found.subnets, wanted.subnets))
+    if theirs.keys() != ours.keys():
         yield f"subnet {', '.join(sorted(map(str, theirs))) or 'none'}"
+    for subnet, gateway in theirs.items():
+        if gateway is not None and (ours.get(subnet) or gateway) != gateway:
+            yield f"gateway {gateway}"
     if found.internal != wanted.internal:
         yield "internal" if found.internal else "no --internal"
     for word, text in sorted(wanted.options.items()):
