@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from ipaddress import ip_network
 
+import msgspec
 import pytest
 
 from mooring.core.cluster_views import EverywhereView
 from mooring.core.containers import ContainerEndpoint, EngineSubnet
 from mooring.core.everywhere import NetworkEverywhere
-from mooring.core.faults import Conflict, NotFound
+from mooring.core.faults import Conflict, NotFound, Unavailable
 from mooring.services.operations.everywhere import Everywhere
 from tests.services.member_hosts import ACCESS, MemberHost, members
+from tests.services.test_cluster_networks import SUBNET as SHARED
+from tests.services.test_cluster_networks import make
 
 SUBNET = EngineSubnet(ip_network("10.40.0.0/24"))
 APP = NetworkEverywhere(name="app", id="", subnets=(SUBNET,), options={"mode": "vxlan"})
@@ -127,3 +130,60 @@ async def test_its_end_is_refused_where_a_container_is_in_it_and_leaves_nothing_
     with pytest.raises(NotFound):
         await asking(one).view("app")
     assert not any(key.startswith("everywhere/") for key in one.servers.records)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"options": {"scope": "local"}}, "scope=local"),
+        ({"options": {"parent": "eth0"}}, "option parent"),
+        ({"options": {"com.docker.network.bridge.name": "docker0"}}, "docker0: this name is reserved"),
+        ({"subnets": ()}, "needs a subnet"),
+        ({"name": "../app"}, "is no name for a network"),
+    ],
+)
+async def test_what_was_written_past_the_checks_is_refused_by_each_host(changes: dict[str, object], text: str) -> None:
+    """Its engine does not hear of it."""
+    (host,) = await members(1)
+    plan = host.runtime.plan
+    assert plan is not None
+    asked = msgspec.structs.replace(APP, id="1", **changes)
+    await plan.values.put(asked, 0)
+    await take_up(host)
+    (row,) = (await asking(host).view(asked.name)).hosts
+    assert (names(host), row.state) == ([], "refused")
+    assert text in row.why
+
+
+async def test_what_cannot_be_read_is_told_and_holds_up_no_other_network() -> None:
+    """One of a newer version, and an answer to it; the one whose name is the same but for its end is found as ever."""
+    (host,) = await members(1)
+    await host.servers.client("x").put("everywhere/app2", b'{"v":9}', 0)
+    await host.servers.client("x").put("everywhere/app2/h", b'{"v":9}', 0)
+    await asking(host).create(APP, dry=False)
+    await take_up(host)
+    assert names(host) == ["app"]
+    assert [view.name for view in await asking(host).rows()] == ["app"]
+    assert "record everywhere/app2 has version 9" in str(host.runtime.faults[0])
+    with pytest.raises(Unavailable, match="record everywhere/app2 has version 9"):
+        await asking(host).view("app2")
+
+
+async def test_a_network_that_was_published_is_one_that_is_asked_for() -> None:
+    """As the hint of the refusal says; Docker's options of it say nothing of the cluster."""
+    (host,) = await members(1)
+    app = msgspec.structs.replace(APP, subnets=(EngineSubnet(ip_network(SHARED)),), options={})
+    ident = await make(host, "app", SHARED, mode="bridge")
+    host.engine.networks.add(ident)
+    host.engine.names[ident] = "app"
+    host.engine.described[ident] = replace(app.for_engine("mooring"), id=ident, options={"mode": "bridge"})
+    await asking(host).create(app, dry=False)
+    await take_up(host)
+    assert "is there already, with scope none" in (await asking(host).view("app")).hosts[0].why
+    await host.services.published_networks.publish(ident)
+    host.clock.advance(31.0)
+    await take_up(host)
+    assert states(await asking(host).view("app")) == {"web1": "made"}
+    await asking(host).remove("app", dry=False)
+    await take_up(host)
+    assert names(host) == []

@@ -79,7 +79,7 @@ def assemble(
         advertiser = Advertiser(host.records, host.host_overlays, host_names)
         host.cluster_runtime.add(advertiser)
         host.overlay_feed.listen_lost(advertiser.tell_again)
-        everywhere = NetworksEverywhere(ipam.shared, engine, clock, names)
+        everywhere = NetworksEverywhere(cache, ipam.shared, engine, clock, names)
         host.cluster_runtime.add(everywhere)
         feed = host.overlay_feed
         feed.listen(host_names.remote.note)

@@ -73,10 +73,12 @@ class Networks:
 
 @dataclass(frozen=True, slots=True)
 class SeenEverywhere:
-    """Networks that every host is to have, by name, with their revisions, and what hosts answered, by name and host."""
+    """Networks that every host is to have, by name, with their revisions, and what hosts answered, by name and host.
+    unread: why a value under the key says nothing to this version."""
 
     networks: dict[str, tuple[NetworkEverywhere, int]] = field(default_factory=dict)
     answers: dict[tuple[str, str], Answered] = field(default_factory=dict)
+    unread: dict[str, Unavailable] = field(default_factory=dict)
 
 
 class Answered(NamedTuple):
@@ -175,12 +177,21 @@ class SharedValues:
         return await self._scan(keys.VNIS, VniHolder)
 
     async def everywhere(self, name: str = "") -> SeenEverywhere:
-        """The networks that every host is to have, or the one of the name, and what hosts say of them."""
+        """The networks that every host is to have, or the one of the name, and what hosts say of them. Raises
+        Unavailable, also where that one cannot be read; of all of them, who cannot read one goes on with the others."""
         if self._sure is not None:
             await self._sure()
-        found = SeenEverywhere()
-        for entry in (await self._cluster.scan(keys.everywhere_key(name) if name else keys.EVERYWHERE))[0]:
-            value = forms.decode(entry.key, entry.value)
+        found, key = SeenEverywhere(), keys.everywhere_key(name)
+        for entry in (await self._cluster.scan(key))[0]:
+            if name and entry.key != key and not entry.key.startswith(f"{key}/"):
+                continue  # its name only begins so
+            try:
+                value = forms.decode(entry.key, entry.value)
+            except Unavailable as fault:
+                if entry.key == key:
+                    raise
+                found.unread[entry.key] = fault
+                continue
             if isinstance(value, NetworkEverywhere):
                 found.networks[value.name] = value, entry.revision
             elif isinstance(value, HostAnswer):

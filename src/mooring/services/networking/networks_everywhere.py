@@ -1,23 +1,28 @@
 """Networks that every host of the cluster is to have: this host makes and removes its own, at its engine.
 
 Rules: nothing waits for it, and the cluster's other turns do not either; what an engine that is away was asked for is
-done when it is back; a network in which somebody lives stays, and so does one that is another than was meant.
+done when it is back; a network in which somebody lives stays, and so does one that is another than was meant; what
+others wrote is checked here as what is asked for here, and no engine hears of what no host may have.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 import msgspec
 
 from mooring.core.cluster_hosts import Membership
+from mooring.core.cluster_options import SCOPE_OPTIONS, published
 from mooring.core.containers import EngineNetwork
-from mooring.core.everywhere import HostAnswer, NetworkEverywhere, Outcome, check_alike, unlike
+from mooring.core.everywhere import HostAnswer, NetworkEverywhere, Outcome, check_alike, checked, unlike
 from mooring.core.faults import Conflict, Fault, StaleRevision, Unavailable
+from mooring.core.networks import Scope
 from mooring.ports import Clock, Cluster, Engine
 from mooring.services.cluster.address_plan import AddressPlan
 from mooring.services.ipam.shared_pools import SharedPools
+from mooring.services.records.record_cache import RecordCache
 
 # Seconds between two looks, and before what was refused is tried again.
 PERIOD = 2.0
@@ -28,9 +33,12 @@ class NetworksEverywhere:
     """A Part of the cluster's runtime, whose work is done by `run`, for an engine may take long. names: those that
     dockerd has for us; networks are made with the first."""
 
-    def __init__(self, shared: SharedPools, engine: Engine, clock: Clock, names: Sequence[str]) -> None:
-        self._shared, self._engine, self._clock, self._names = shared, engine, clock, tuple(names)
-        self._faults: dict[str, Fault] = {}  # by name of the network
+    def __init__(
+        self, cache: RecordCache, shared: SharedPools, engine: Engine, clock: Clock, names: Sequence[str]
+    ) -> None:  # fmt: skip
+        self._cache, self._shared, self._engine = cache, shared, engine
+        self._clock, self._names = clock, tuple(names)
+        self._faults: dict[str, Fault] = {}  # by name of the network, or key of what cannot be read
         self._tried: dict[str, float] = {}
 
     async def entered(self, _cluster: Cluster, _membership: Membership) -> None:
@@ -60,6 +68,7 @@ class NetworksEverywhere:
         with suppress(Unavailable):  # the cluster's turns tell of that
             seen = await plan.values.everywhere()
             self._faults = {name: fault for name, fault in self._faults.items() if name in seen.networks}
+            self._faults |= seen.unread
             for name, (asked, revision) in seen.networks.items():
                 answer = seen.answers.get((name, plan.member.host))
                 mine = answer.value if answer is not None else None
@@ -86,7 +95,7 @@ class NetworksEverywhere:
             outcome=Outcome.REMOVED if asked.ending else Outcome.MADE,
         )  # fmt: skip
         try:
-            await (self._remove(asked) if asked.ending else self._make(asked))
+            await (self._remove(asked) if asked.ending else self._make(checked(asked)))
             self._faults.pop(asked.name, None)
         except Unavailable as fault:  # the engine is away: it is done when that is back
             self._note(asked, fault)
@@ -106,7 +115,12 @@ class NetworksEverywhere:
 
     async def _find(self, asked: NetworkEverywhere) -> EngineNetwork | None:
         found = await self._engine.network(asked.name)
-        return found if found is not None and found.name == asked.name else None  # not one whose id begins so
+        if found is None or found.name != asked.name:  # its id begins so
+            return None
+        known = self._cache.network(found.id)
+        if known is None or not published(known):
+            return found
+        return replace(found, options={**found.options, SCOPE_OPTIONS[0]: Scope.CLUSTER.value})
 
     async def _make(self, asked: NetworkEverywhere) -> None:
         """Raises Conflict, Unavailable."""
@@ -117,9 +131,9 @@ class NetworksEverywhere:
             check_alike(found, asked, self._names)
 
     async def _remove(self, asked: NetworkEverywhere) -> None:
-        """Raises Conflict, Unavailable."""
+        """Raises BadRequest, Conflict, Unavailable."""
         found = await self._find(asked)
-        if found is None or next(unlike(found, asked, self._names), None) is not None:
+        if found is None or next(unlike(found, checked(asked), self._names), None) is not None:
             return  # what is there is somebody else's
         if found.endpoints:
             who = sorted(each.name or each.container[:12] for each in found.endpoints)
