@@ -182,6 +182,27 @@ async def test_a_network_of_the_cluster_that_is_made_again_at_once_is_the_same_o
     await host.endpoint("app2".ljust(64, "0"), "a")
 
 
+async def test_a_network_that_is_made_again_with_its_id_has_left_what_it_was_in_before_it_joins() -> None:
+    """Else what it still had of the subnet would count for the new one, which may never come to be."""
+    (host,) = await members(1)
+    ident = await make(host)
+    await host.turn()
+    host.servers.lose_majority()
+    await remove(host, ident)
+    host.servers.regain_majority()
+    here: list[object] = []
+
+    async def look(step: Step) -> None:
+        if (step.method, step.key, step.when) == ("put", "net/default/0a1e0000p24", When.BEFORE):
+            here[:] = [*host.services.cache.every(SharedSubnet), *host.services.cache.every(HostBlock)]
+            here.append([key for key in shared(host) if key.startswith(("net/", "block/"))])
+
+    host.servers.pause = look
+    await host.membership.attempt()
+    await make(host)
+    assert here == [[]]
+
+
 async def test_what_cannot_be_shared_is_refused_and_leaves_nothing() -> None:
     """A subnet that Mooring did not give, and one that is not as on the other hosts."""
     one, two = await members(2)

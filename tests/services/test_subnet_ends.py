@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mooring.core.blocks import SharedSubnet
+from mooring.core.cluster_networks import ClusterNetwork, HostNetwork
+from mooring.core.faults import Exhausted
 from tests.services.cluster_hosts import SPACE, Host
 from tests.services.cluster_worlds import World
 from tests.services.plan_hosts import claim, cluster, owned, run, turns
@@ -73,3 +75,18 @@ async def test_a_network_that_is_made_anew_meanwhile_has_its_blocks(before: int)
         assert is_shared(host)
         assert owned(host)
         await run(host)
+
+
+async def test_of_a_subnet_that_is_being_left_no_block_is_taken() -> None:
+    """Though a pool of a network that is being made has it: nobody would give the block back, as nobody knows of it."""
+    async with cluster() as world:
+        host = world.hosts[0]
+        mine, wanted = owned(host), ClusterNetwork(id="", space=SPACE, subnets=(world.subnet,))
+        await host.cache.commit(put=[HostNetwork(network="n", shared=wanted, leaving=True)])
+        with pytest.raises(Exhausted):
+            await host.plan.more(host.pool)
+        await host.plan.blocks.balance(SharedSubnet(space=SPACE, subnet=world.subnet, since=0.0))
+        assert owned(host) == mine
+        await host.cache.commit(put=[HostNetwork(network="n", shared=wanted)])
+        await host.plan.more(host.pool)
+        assert owned(host) != mine

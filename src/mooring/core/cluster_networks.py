@@ -7,7 +7,7 @@ whoever makes it anew makes another one. Between `ending` and `closed` it may co
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -82,6 +82,11 @@ class HostNetwork(msgspec.Struct, frozen=True, kw_only=True):
     shared: ClusterNetwork
     own: tuple[Address, ...] = ()
     leaving: bool = False
+
+
+def is_left(parts: Iterable[HostNetwork], space: str, subnet: Subnet) -> bool:
+    """Whether the host of these parts is leaving the network of the subnet, or has not come in yet."""
+    return any(part.leaving and part.shared.space == space and subnet in part.shared.subnets for part in parts)
 
 
 def as_shared(network: Network, since: float = 0.0) -> ClusterNetwork:

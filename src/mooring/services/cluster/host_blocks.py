@@ -31,6 +31,7 @@ from mooring.core.blocks import (
     settled,
     wants_more,
 )
+from mooring.core.cluster_networks import HostNetwork, is_left
 from mooring.core.faults import Conflict, Exhausted, StaleRevision
 from mooring.core.leases import Event, Lease, State, ended
 from mooring.core.networks import Address, Subnet
@@ -52,15 +53,9 @@ class HostBlocks:
     none that is empty."""
 
     def __init__(
-        self,
-        cache: RecordCache,
-        index: AddressIndex,
-        values: SharedValues,
-        clock: Clock,
-        member: Member,
-        sightings: float = SIGHTINGS,
-        restored: RestoredCluster | None = None,
-    ) -> None:
+        self, cache: RecordCache, index: AddressIndex, values: SharedValues, clock: Clock, member: Member,
+        sightings: float = SIGHTINGS, restored: RestoredCluster | None = None,
+    ) -> None:  # fmt: skip
         if restored is not None:
             restored.again.append(self.forget_seen)
         self._cache, self._index, self._values = cache, index, values
@@ -156,7 +151,7 @@ class HostBlocks:
         """This host has one block more."""
         async with self._turns.share(f"{space} {subnet}"):
             bounds = [self._index.bounds(pool.id) for pool in self._index.pools_of(space, subnet)]
-            if division(subnet) is None or not bounds:
+            if division(subnet) is None or not bounds or is_left(self._cache.every(HostNetwork), space, subnet):
                 raise Exhausted(f"subnet {subnet} has no blocks")
             seen = await self._free_blocks.take(space, subnet, *bounds[0])
             assert seen.value is not None

@@ -61,7 +61,7 @@ class ClusterNetworks:
         self._begun.add(network.id)
         try:
             async with self._place(wanted):
-                await self._finish_others(wanted, plan)
+                await self._finish_others(network.id, wanted, plan)
                 # Without the cluster nothing is begun that waits for it.
                 seen = await plan.networks.networks(wanted.space)
                 if wanted.overlay:
@@ -231,10 +231,12 @@ class ClusterNetworks:
             self._names[network.id] = found.name
         return self._names[network.id]
 
-    async def _finish_others(self, wanted: ClusterNetwork, plan: AddressPlan) -> None:
-        """Whatever else this host had in that place, it has left. Raises Unavailable."""
-        for part in self._being_left():
-            if (part.shared.space, part.shared.subnet) == (wanted.space, wanted.subnet):
+    async def _finish_others(self, network_id: str, wanted: ClusterNetwork, plan: AddressPlan) -> None:
+        """Whatever else this host had in that place, it has left, and so has the network, which may have had its id
+        before, what that was in. Raises Unavailable."""
+        for part in self._cache.every(HostNetwork):
+            here = (part.shared.space, part.shared.subnet) == (wanted.space, wanted.subnet)
+            if part.leaving and (part.network == network_id or (here and part.network not in self._begun)):
                 await self._leave(part, plan)
 
     async def _leave(self, part: HostNetwork, plan: AddressPlan) -> None:
