@@ -33,3 +33,21 @@ async def test_a_network_is_asked_for_and_hosts_are_followed(
     assert json.loads(capsys.readouterr().out)["ending"] is True
     assert await daemon.run("network", "rm", "app") == 2
     assert await daemon.run(*CREATE, "--aux-address", "x") == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("network", "create", "--everywhere", "a\udcff", "--subnet", "10.40.0.0/24"),
+        (*CREATE, "--label", "a\udcff"),
+        ("network", "rm", "--everywhere", "a\udcff"),
+        ("network", "inspect", "a\udcff"),
+        ("cluster", "publish", "a\udcff"),
+    ],
+)
+async def test_what_is_no_text_is_one_line(
+    words: tuple[str, ...], daemon: ServedHost, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A shell passes any bytes, and no request can say them."""
+    assert await daemon.run(*words) == 2
+    assert capsys.readouterr().err == "mooring: 'a\\udcff' is not text in UTF-8\n"

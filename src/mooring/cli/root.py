@@ -104,6 +104,11 @@ def run(arguments: Sequence[str]) -> int:
         return EXIT_CODE[fault.kind]
     except (click.Abort, KeyboardInterrupt):
         return 130
+    except UnicodeEncodeError as error:
+        if not "\udc80" <= error.object[error.start] <= "\udcff":  # a terminal that knows no such letter
+            raise
+        _say(f"{error.object[:60]!a} is not text in UTF-8")
+        return 2
     except OSError as error:
         # What is still buffered has nowhere to go, and Python would try again at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
