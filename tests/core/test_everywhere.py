@@ -36,6 +36,7 @@ def test_it_is_one_of_the_cluster_though_no_option_says_so() -> None:
         ({"subnets": (replace(SUBNET, range=ip_network("10.40.0.0/16")),)}, "range 10.40.0.0/16"),
         ({"options": {"scope": "local"}}, "scope=local"),
         ({"options": {"mode": "null"}}, "not for mode null"),
+        ({"labels": {"a": "x" * 40000}}, "more than 32768 characters"),
         ({"options": {"nonsense": "1"}}, "unknown network option nonsense"),
     ],
 )

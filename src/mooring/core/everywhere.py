@@ -19,6 +19,8 @@ from mooring.core.options import parse_ipam_options, parse_network_options
 
 # The longest name, and what it is made of (moby daemon/network, names as of containers).
 LONGEST = 128
+# Characters of options and labels together: each host reads them all every other second.
+MOST_TEXT = 32768
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 
 
@@ -78,6 +80,9 @@ def checked(wanted: NetworkEverywhere) -> NetworkEverywhere:
     name = wanted.name
     if not name or len(name) > LONGEST or not name[0].isalnum() or not _LETTERS.issuperset(name):
         raise BadRequest(f"{name[:60]!r} is no name for a network", hint="use letters, digits, and after them _.-")
+    texts = (wanted.options, wanted.ipam_options, wanted.labels, *(each.auxiliary for each in wanted.subnets))
+    if sum(len(word) + len(str(value)) for each in texts for word, value in each.items()) > MOST_TEXT:
+        raise BadRequest(f"options, labels and auxiliary addresses are more than {MOST_TEXT} characters together")
     if not wanted.subnets:
         raise BadRequest("a network on every host needs a subnet, by which hosts meet", hint="add --subnet")
     if len({each.subnet.version for each in wanted.subnets}) != len(wanted.subnets):
