@@ -232,7 +232,9 @@ HOST_BLOCKS = st.builds(
     HostBlock, space=IDENT, subnet=SUBNET, index=st.integers(0, 2**56), generation=st.integers(1, 99),
     carved=st.frozensets(ADDRESS, max_size=2), leaving=st.booleans(), boot=TEXT, asked=st.frozensets(TEXT, max_size=2),
 )  # fmt: skip
-HOST_CLAIMS = st.builds(HostClaim, claim=CLAIMS, phase=st.sampled_from(Phase), idle=st.booleans())
+HOST_CLAIMS = st.builds(
+    HostClaim, claim=CLAIMS, phase=st.sampled_from(Phase), idle=st.booleans(), known_in=st.sampled_from(["", "boot-1"])
+)
 CLUSTER_NETWORKS = st.builds(
     ClusterNetwork, id=TEXT, space=IDENT, subnets=st.lists(SUBNET, min_size=1, max_size=2).map(tuple),
     gateways=st.lists(V4_INTERFACE | V6_INTERFACE, max_size=2).map(tuple), options=WORDS,

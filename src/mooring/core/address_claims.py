@@ -82,11 +82,13 @@ class Phase(Enum):
 class HostClaim(msgspec.Struct, frozen=True, kw_only=True):
     """What a host keeps of a claim of its own, in its own store: written before the cluster is asked, and gone after
     the cluster has been told. claim: as the host has it, or is to have it. idle: whether the cluster is to be told
-    that it is not in use."""
+    that it is not in use. known_in: of what is reserved, the host's boot in which the cluster said last that it is
+    here."""
 
     claim: AddressClaim
     phase: Phase = Phase.CLAIMING
     idle: bool = False
+    known_in: str = ""
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,6 +174,12 @@ def taken(claim: AddressClaim) -> Conflict:
     """The refusal of an address that somebody claims."""
     hint = "choose another address, or leave the choice to Mooring"
     return Conflict(f"address {claim.address} is claimed", holder=claim.held_by(), hint=hint)
+
+
+def has_already(claim: AddressClaim) -> Conflict:
+    """The refusal of a name that somebody's claim has."""
+    what = f"{key_in_words(claim.key)} has {claim.address} already"
+    return Conflict(what, holder=claim.held_by(), hint="choose another name")
 
 
 def at_once(key: str) -> Unavailable:

@@ -21,6 +21,7 @@ from mooring.core.address_claims import (
     Phase,
     Spec,
     at_once,
+    has_already,
     held,
     may_move,
     moved,
@@ -29,7 +30,7 @@ from mooring.core.address_claims import (
     without,
 )
 from mooring.core.faults import Conflict, NotFound, StaleRevision, Unavailable
-from mooring.core.keys import is_reservations, key_in_words, outlives
+from mooring.core.keys import is_reservations, outlives
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Address, Subnet
 from mooring.core.sessions import Standing, check_alone
@@ -76,8 +77,7 @@ class AddressClaims:
         seen = await self._known.identity(spec)
         if (known := await self._known.of_identity(spec, seen)) is not None:
             if spec.new:
-                what = f"{key_in_words(spec.key)} has {known.address} already"
-                raise Conflict(what, holder=known.held_by(), hint="choose another name")
+                raise has_already(known)
             return await self._take(known, spec, force)
         wanted = spec.claim(address, self._member.host, self._clock.now())
         async with self.turn_of(wanted):
@@ -85,7 +85,7 @@ class AddressClaims:
             try:
                 await self._write(wanted)
                 await self._identify(wanted, spec, seen)
-                await self._keep(HostClaim(claim=wanted, phase=Phase.HELD))
+                await self._keep(HostClaim(claim=wanted, phase=Phase.HELD, known_in=self._member.boot))
             except BaseException:
                 await self._abandon(wanted)
                 raise
@@ -220,7 +220,7 @@ class AddressClaims:
                         await self._put(kept, idle=True)  # it may have been written, or yet be
                         raise
                     after = kept.claim
-                kept = await self._keep(HostClaim(claim=after, phase=Phase.HELD))
+                kept = await self._put(kept, claim=after, idle=False)
                 try:
                     # Also when the cluster was reached: whoever is not heard may lose it at any time.
                     self.check_alone(after)

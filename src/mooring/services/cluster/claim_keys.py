@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import msgspec
 
-from mooring.core.address_claims import AddressClaim, Identity, Phase, Spec, used
+from mooring.core.address_claims import AddressClaim, HostClaim, Identity, Phase, Spec, used
 from mooring.core.blocks import Decides
 from mooring.core.faults import StaleRevision
 from mooring.core.keys import outlives
@@ -41,6 +41,16 @@ class ClaimKeys:
         """Whether the cluster says that the claim, which this host keeps, is this host's."""
         theirs = await self._known.known(claim)
         return theirs is not None and theirs.is_of(self._member.host, claim.sequence, claim.generation)
+
+    async def confirm(self, kept: HostClaim) -> bool:
+        """Whether the claim, which this host keeps, is this host's; that it is so in this boot is on record then."""
+        async with self._claims.turn_of(kept.claim):
+            if self._cache.host_claim(kept.claim.space, kept.claim.subnet, kept.claim.address) != kept:
+                return False
+            if not await self.is_here(kept.claim):
+                return False
+            await self._cache.commit(put=[msgspec.structs.replace(kept, known_in=self._member.boot)])
+            return True
 
     async def at(self, space: str, subnet: Subnet, address: Address) -> AddressClaim | None:
         """The claim of the address, whoever has it; None for none."""

@@ -279,6 +279,7 @@ class Ipam:
 
     async def _give(self, request: AddressRequest, address: Address) -> Interface:
         pool = self._pool(request.pool)
+        await self.shared.check_known(pool, address)
         check_address(pool.subnet, address)
         self._index.check_use(address, aside=request.role is Role.AUXILIARY)
         number = int(address)

@@ -132,7 +132,10 @@ class FixedClaims:
         for so long that another host may.
         """
         pool = self._cache.pool(lease.pool)
-        if lease.state is not State.FIXED or pool is None or pool not in self._shared:
+        if pool is None or pool not in self._shared:
+            return lease
+        if lease.state is not State.FIXED:
+            await self._shared.check_known(pool, lease.address)
             return lease
         plan = self._shared.joined(pool)
         with self.pending(lease.space, lease.address):

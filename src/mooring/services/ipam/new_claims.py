@@ -6,12 +6,13 @@ reserved, or made a port of, no other host is given, nor takes, until that host 
 
 from __future__ import annotations
 
+from asyncio import gather
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from itertools import islice
 
-from mooring.core.address_claims import AddressClaim, HostClaim, Phase, Spec, claimed_for, taken
+from mooring.core.address_claims import AddressClaim, HostClaim, Phase, Spec, claimed_for, has_already, taken
 from mooring.core.addresses import address_of
 from mooring.core.blocks import division
 from mooring.core.cluster_hosts import Membership
@@ -165,38 +166,88 @@ class NewClaims:
         spec = replace(self._claims.spec(pool, key, mac, key), new=True)
         return await plan.claim(spec, address)
 
+    async def check_port(self, pool: Pool, key: str, address: Address | None) -> None:
+        """Raises Conflict, naming holder and host, where another host has a port of that key, or the address."""
+        if pool not in self._shared:
+            return
+        plan = self._shared.joined(pool)
+        plan.check()
+        async with plan.hosts.named():
+            known = await plan.keys.of_key(self._claims.spec(pool, key, "", key))
+            if known is not None and known.host != plan.member.host:
+                raise has_already(known)
+        await self.check_free(pool, [address] if address is not None else [])
+
     async def check_free(self, pool: Pool, addresses: Iterable[Address]) -> None:
-        """Raises Conflict, naming holder and host, where another host has a claim of one of the addresses."""
+        """Raises Conflict, naming holder and host, where another host has a claim of one of the addresses, or whoever
+        decides over them has carved one out for it."""
         if pool not in self._shared:
             return
         plan, wanted = self._shared.joined(pool), set(addresses)
         plan.check()
         async with plan.hosts.named():
-            for claim, _ in await plan.values.claims(pool.space, pool.subnet):
+            claims = [claim for claim, _ in await plan.values.claims(pool.space, pool.subnet)]
+            if division(pool.subnet) is not None:
+                for seen in (await plan.values.blocks(pool.space, pool.subnet)).values():
+                    claims += filter(None, seen.value.carved.values() if seen.value is not None else ())
+            for claim in claims:
                 if claim.address in wanted and claim.host != plan.member.host:
                     raise taken(claim)
 
     async def turn(self) -> list[Fault]:
         """Reservations whose claim was lost, as the host was forgotten or its records are old, have one again; what
         could not be done."""
-        faults: list[Fault] = []
         plan, now = self._shared.plan, self._clock.boot()
         if plan is None or plan.unreached is not None or plan.drained or now < self._tried + AGAIN:
-            return faults
+            return []
         self._tried = now
-        for lease in self._cache.every(Lease):
-            pool = self._cache.pool(lease.pool) if lease.state is State.RESERVED else None
-            if pool is None or pool not in self._shared:
-                continue
-            if self._cache.host_claim(pool.space, pool.subnet, lease.address) is not None:
-                continue
-            try:
+        due = [lease for lease in self._cache.every(Lease) if self._is_due(plan, lease)]
+        faults: list[Fault | None] = []
+        for start in range(0, len(due), ABREAST):  # each may wait for another host, and whoever comes after for them
+            faults += await gather(*(self._tend(plan, lease) for lease in due[start : start + ABREAST]))
+        return [fault for fault in faults if fault is not None]
+
+    def _is_due(self, plan: AddressPlan, lease: Lease) -> bool:
+        """Whether the claim of the lease may be lost, or the cluster has not said in this boot that it is here."""
+        pool = self._cache.pool(lease.pool) if lease.state in (State.RESERVED, State.DYNAMIC) else None
+        if pool is None or pool not in self._shared:
+            return False
+        kept = self._cache.host_claim(pool.space, pool.subnet, lease.address)
+        if kept is None or not is_reservations(kept.claim.key):
+            return lease.state is State.RESERVED
+        return kept.phase is Phase.HELD and kept.known_in != plan.member.boot
+
+    async def _tend(self, plan: AddressPlan, lease: Lease) -> Fault | None:
+        """What kept the lease from having its claim."""
+        try:
+            pool = self._cache.pool(lease.pool)
+            kept = self._cache.host_claim(pool.space, pool.subnet, lease.address) if pool is not None else None
+            if kept is not None and is_reservations(kept.claim.key):
+                await plan.keys.confirm(kept)
+            elif pool is not None and await self._is_lost(plan, pool, lease):
                 async with self.reserving([lease]):
                     pass
-            except Fault as fault:
-                fault.hint = f"if it may go, end the reservation with `mooring lease release {lease.address}`"
-                faults.append(fault)
-        return faults
+        except Fault as fault:
+            fault.hint = f"if it may go, end the reservation with `mooring lease release {lease.address}`"
+            return fault
+        return None
+
+    async def _is_lost(self, plan: AddressPlan, pool: Pool, lease: Lease) -> bool:
+        """Whether the reservation has no claim here, nor keeps one that a key took to another host."""
+        kept = self._cache.host_claim(pool.space, pool.subnet, lease.address)
+        if kept is None:
+            return True
+        if kept.phase is not Phase.HELD or kept.claim.key == claimed_for(lease) or await plan.keys.is_here(kept.claim):
+            return False  # on its way, or FixedClaims gives it the key
+        await plan.claims.release(pool.space, pool.subnet, lease.address, lambda: self._is_as_it_was(kept, lease))
+        await plan.claims.settle(kept)
+        return self._cache.host_claim(pool.space, pool.subnet, lease.address) is None
+
+    def _is_as_it_was(self, kept: HostClaim, lease: Lease) -> bool:
+        """Whether nothing came of the claim or its lease since they were looked at."""
+        claim = kept.claim
+        now = self._cache.host_claim(claim.space, claim.subnet, claim.address)
+        return now == kept and self._cache.lease(claim.space, claim.address) == lease
 
     def _spec(self, pool: Pool, key: str) -> Spec:
         assert is_reservations(key)

@@ -58,6 +58,20 @@ class SharedPools:
         ranges = self._blocks.ranges(pool.space, pool.subnet) or ()
         return any(start <= int(address) < end for start, end in ranges)
 
+    async def check_known(self, pool: Pool, address: Address) -> None:
+        """Of what is reserved here the cluster has said in this boot that it is: before that this host may have been
+        forgotten while it was off, and another host been given it. Raises Conflict, Unavailable."""
+        kept = self._cache.host_claim(pool.space, pool.subnet, address) if pool in self else None
+        if kept is None or kept.phase is not Phase.HELD or not is_reservations(kept.claim.key):
+            return
+        plan = self.joined(pool)
+        if kept.known_in == plan.member.boot:
+            return
+        plan.check_reached()
+        async with plan.hosts.named():
+            if not await plan.keys.confirm(kept):
+                raise Conflict(f"address {address} is not this host's any more", hint="try again in a minute")
+
     def check_give(self, pool: Pool, address: Address, who: str) -> None:
         """Raises Conflict where `may_give` says no, of an address that who asks was told before."""
         if not self.may_give(pool, address, who):

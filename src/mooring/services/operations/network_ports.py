@@ -128,8 +128,9 @@ class NetworkPorts:
             raise BadRequest(f"{what} has no addresses")
 
     async def _create(self, network_id: str, spec: PortSpec, note: str, dry: bool) -> NetworkPort:
-        # One after another: no revision guards "nobody has the name, or the MAC".
-        async with self._locks.share(network_id), self._locks.hold("network ports"):
+        # One after another: no revision guards "nobody has the name, or the MAC". In a network: one may wait for the
+        # cluster.
+        async with self._locks.share(network_id), self._locks.hold(f"network ports of {network_id}"):
             for _ in range(ATTEMPTS):
                 network = self._cache.network(network_id)
                 if network is None:
@@ -138,6 +139,8 @@ class NetworkPorts:
                 try:
                     with ExitStack() as pending:
                         places = self._places(network, spec)
+                        if dry:
+                            await self._check_cluster(places, draft.port)
                         claimed = await self._claimed(places, draft.port, pending) if not dry else {}
                         draft.port = self._chosen(network, places, claimed, draft)
                         if not dry:
@@ -207,6 +210,12 @@ class NetworkPorts:
                 found[place.version] = (pool, claim.address)
                 break
         return found
+
+    async def _check_cluster(self, places: Sequence[_Place], port: NetworkPort) -> None:
+        """Raises Conflict where another host has such a port, or its address, where hosts share them; Unavailable."""
+        for place in places:
+            for pool in place.pools[:1]:
+                await self._ipam.new_claims.check_port(pool, port.key, place.address)
 
     def _chosen(
         self, network: Network, places: Sequence[_Place], claimed: Mapping[int, tuple[Pool, Address]], draft: _Draft

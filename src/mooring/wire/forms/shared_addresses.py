@@ -52,11 +52,12 @@ class HostClaimV1(Stored, tag=1):
     claim: ClaimV1
     phase: Phase
     idle: bool = False
+    known_in: str = ""
 
     def record(self, key: str) -> HostClaim:
         """See stored.Form."""
         claim = self.claim.value(key, address_in(placed(key)[2]))
-        return HostClaim(claim=claim, phase=self.phase, idle=self.idle)
+        return HostClaim(claim=claim, phase=self.phase, idle=self.idle, known_in=self.known_in)
 
 
 class ClusterMarkV1(Stored, tag=1):
@@ -86,7 +87,7 @@ def host_block_form(block: HostBlock) -> HostBlockV1:
 
 def host_claim_form(kept: HostClaim) -> HostClaimV1:
     """The newest form of a claim."""
-    return HostClaimV1(claim=claim_form(kept.claim), phase=kept.phase, idle=kept.idle)
+    return HostClaimV1(claim=claim_form(kept.claim), phase=kept.phase, idle=kept.idle, known_in=kept.known_in)
 
 
 def cluster_mark_form(mark: ClusterMark) -> ClusterMarkV1:
