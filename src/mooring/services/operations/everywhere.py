@@ -29,6 +29,11 @@ class Everywhere:
         for _ in range(ATTEMPTS):
             seen = await plan.values.everywhere(wanted.name)
             known, revision = seen.networks.get(wanted.name, (None, 0))
+            if known is not None and known.ending and not alike(known, wanted):
+                raise Conflict(
+                    f"network {wanted.name}, which had other options, is not removed on every host yet",
+                    hint="`mooring network ls --everywhere` shows where it is",
+                )
             if known is not None and not alike(known, wanted):
                 raise Conflict(
                     f"network {wanted.name} is asked for on every host already, with other options",
