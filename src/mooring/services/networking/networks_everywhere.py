@@ -19,6 +19,7 @@ from mooring.core.containers import EngineNetwork
 from mooring.core.everywhere import HostAnswer, NetworkEverywhere, Outcome, check_alike, checked, unlike
 from mooring.core.faults import Conflict, Fault, StaleRevision, Unavailable
 from mooring.core.networks import Scope
+from mooring.core.options import shown
 from mooring.ports import Clock, Cluster, Engine
 from mooring.services.cluster.address_plan import AddressPlan
 from mooring.services.ipam.shared_pools import SharedPools
@@ -107,10 +108,9 @@ class NetworksEverywhere:
             await plan.values.put(answer, revision)
 
     def _note(self, asked: NetworkEverywhere, fault: Fault) -> None:
-        done = "removed" if asked.ending else "made"
-        what = f"network {asked.name}, which is asked for on every host, is not {done} here: {fault.what}"
+        what = f"network {shown(asked.name)}, which is asked for on every host, is not made here: {fault.what}"
         if asked.ending:
-            what = f"network {asked.name}, which no host is to have any more, is not {done} here: {fault.what}"
+            what = f"network {shown(asked.name)}, which no host is to have any more, is not removed here: {fault.what}"
         self._faults[asked.name] = type(fault)(what, holder=fault.holder, hint=fault.hint)
 
     async def _find(self, asked: NetworkEverywhere) -> EngineNetwork | None:
