@@ -325,3 +325,28 @@ async def test_of_two_hosts_that_claim_for_a_key_at_once_one_is_refused_and_keep
         await turns(world, 3, seconds=1.0)
         assert (await claim(one, "key:db")).address == others[0].address
         assert len(shared_keys(world)) == 2
+
+
+async def test_a_claim_that_ended_while_its_key_was_looked_up_is_not_taken_where_it_is_written_again() -> None:
+    """Its identity has gone, and nothing would lead to the address. Who asks again gets one that its key leads to."""
+    async with cluster() as world:
+        one, two = world.hosts
+        known = await claim(one, "key:db")
+        await turns(world)
+        looks: list[Step] = []
+
+        async def end(step: Step) -> None:
+            await asyncio.sleep(0)
+            if step.client == two.name and step.method == "get" and step.key.startswith("addr/"):
+                looks.append(step)
+                if [each.when for each in looks].count(step.when) == 2 and step.when is When.BEFORE:
+                    identity = await one.plan.values.identity(SPACE, world.subnet, "key:db")
+                    assert identity.value is not None
+                    await one.plan.values.delete(identity.value, identity.revision)
+
+        world.servers.pause = end
+        with pytest.raises(Unavailable, match="key key:db is given an address on another host at this moment"):
+            await claim(two, "key:db")
+        assert looks
+        after = await claim(two, "key:db")
+        assert (after.host, after.sequence != known.sequence) == (two.name, True)

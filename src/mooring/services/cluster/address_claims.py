@@ -175,7 +175,8 @@ class AddressClaims:
 
     async def _taken(self, claim: AddressClaim | None, known: AddressClaim, spec: Spec, force: bool) -> AddressClaim:
         """What the claim is to be. Raises Conflict where it may not come here, or is another one by now."""
-        if claim is None or claim.sequence != known.sequence:
+        identity = (await self._known.identity(spec)).value  # what was ended meanwhile may be written again, late
+        if claim is None or claim.sequence != known.sequence or identity is None or identity.sequence != claim.sequence:
             raise at_once(spec.key)
         if claim.host == self._member.host:
             return held(claim, claim.host, spec.holder)
