@@ -12,7 +12,7 @@ from ipaddress import IPv4Address
 import dns.rcode
 import pytest
 
-from mooring.adapters.dns.dns_answering import AT_ONCE, Connections, Datagrams, QueryHandler
+from mooring.adapters.dns.dns_answering import AT_ONCE, Connection, Connections, Datagrams, QueryHandler
 from mooring.adapters.dns.dns_forwarding import Asked, Done, Forwarder, Upstream
 from mooring.adapters.host.descriptor_shares import Shares
 from mooring.core.names import Answer, Question, Verdict
@@ -241,6 +241,29 @@ async def test_nothing_is_heard_after_closing(served: Served) -> None:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         other.bind(("127.0.0.1", served.port))
         other.listen()
+
+
+class Late(asyncio.Transport):
+    """Of a connection that the loop had accepted already."""
+
+    aborted = False
+
+    def abort(self) -> None:
+        """See asyncio.Transport."""
+        self.aborted = True
+
+
+async def test_who_comes_while_it_closes_is_not_waited_for(served: Served) -> None:
+    """Nobody would end his connection before it is idle."""
+    _, writer = await served.client()
+    await until(lambda: bool(served.connections.open))
+    closed, late = served.connections.close(), Late()
+    Connection(served.connections).connection_made(late)
+    assert late.aborted
+    async with asyncio.timeout(PATIENCE):
+        await closed
+    assert served.connections.open == set()
+    writer.close()
 
 
 async def until(condition: Callable[[], bool]) -> None:

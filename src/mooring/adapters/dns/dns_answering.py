@@ -154,16 +154,16 @@ class Connections:
         if self._server is not None:
             self._server.close()
             self._server = None
+        self._closing = True  # before it is looked who is there: the loop may have taken one more already
         for connection in list(self.open):
             connection.abort()
-        self._closing = True
         self._check_closed()
         return self._all_closed
 
     def admit(self, connection: Connection) -> bool:
-        """Whether there may be one more; it counts until it is forgotten."""
+        """Whether there may be one more, while it is not being closed; it counts until it is forgotten."""
         count = self._of_client[connection.client]
-        if count >= self.limit or not self.shares.take(count):
+        if self._closing or count >= self.limit or not self.shares.take(count):
             return False
         self.open.add(connection)
         self._of_client[connection.client] += 1
