@@ -113,7 +113,8 @@ class ClaimReconciler:
         async with self._claims.turn_of(claim):
             theirs = await self._known.known(claim)
             if theirs == claim and self._cache.host_claim(claim.space, claim.subnet, claim.address) is None:
-                await self._cache.commit(put=[HostClaim(claim=claim, phase=Phase.HELD)])
+                kept = HostClaim(claim=claim, phase=Phase.HELD, known_in=self._member.boot)
+                await self._cache.commit(put=[kept])
 
     def _lives_here(self, claim: AddressClaim) -> bool:
         """Whether the claim is this host's, and in use here by what lives: its own store has lost it, and knows the
