@@ -27,7 +27,7 @@ async def test_a_cluster_is_made_joined_shown_and_left(
     key.write_text("PEM")
     init = ("cluster", "init", "--endpoint", ETCD, "--key", str(key), "--name", "web1")
     assert await daemon.run(*init, "--dry-run") == 0
-    assert "web1 would be in cluster" in capsys.readouterr().out
+    assert "web1 would be in a new cluster\n" in capsys.readouterr().out
     assert await daemon.run(*init) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[:2] == ["identity: web1, a host that the cluster does not know", "underlay: 192.0.2.1 on eth0"]

@@ -112,7 +112,8 @@ def _told(reply: ClusterJoinReply, form: str) -> None:
         click.echo(clean(f"{check.what}: {check.text}" + ("" if check.verdict == "ok" else f" [{check.verdict}]")))
     refused = any(check.verdict == "refused" for check in reply.checks)
     state = "would be refused by" if refused else ("would be in" if reply.dry_run else "is in")
-    click.echo(f"{reply.name} {state} cluster {reply.cluster}{'' if reply.changed else ', as before'}")
+    which = f"cluster {reply.cluster}" if reply.cluster else "a new cluster"
+    click.echo(f"{reply.name} {state} {which}{'' if reply.changed else ', as before'}")
 
 
 @cluster.command("token")

@@ -15,6 +15,7 @@ async def test_a_cluster_is_made_seen_and_left() -> None:
     assert (await asked.post("/v1/cluster/publish", {"network": WEB})).status == 404
     tried = (await asked.post("/v1/cluster/init", {"endpoints": [ETCD], "name": "web1", "dry_run": True})).json
     assert (tried["changed"], tried["dry_run"], tried["token"]) == (True, True, "")
+    assert (tried["cluster"], tried["name"]) == ("", "web1")  # an id that was drawn nobody would ever see again
     made = (await asked.post("/v1/cluster/init", {"endpoints": [ETCD], "name": "web1", "prefix": "p"})).json
     assert {check["verdict"] for check in made["checks"]} <= {"ok", "note"}
     assert (await asked.get("/v1/cluster/token")).json == {"token": made["token"]}

@@ -185,9 +185,8 @@ class ClusterMembership:
                         f"this host is in cluster {self.entered()[0].access.cluster}",
                         hint="`mooring cluster leave` ends that",
                     )
-                made = found or ClusterRecord(
-                    id=self._clock.token(), made=self._clock.now(), by=name or self._facts.name
-                )
+                ident = "" if dry else self._clock.token()  # which the real one would draw anew
+                made = found or ClusterRecord(id=ident, made=self._clock.now(), by=name or self._facts.name)
                 if found is None and not dry:
                     await records.make_cluster(made)
                 joining = await self._join(replace(access, cluster=made.id), cluster, name, underlay, dry)

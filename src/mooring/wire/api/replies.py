@@ -97,8 +97,9 @@ class VnicReply(msgspec.Struct, frozen=True):
 
 
 class ClusterJoinReply(msgspec.Struct, frozen=True):
-    """The cluster that this host is in now, and what was looked at. host: its id there. token: for the next hosts,
-    where the cluster was made. changed, dry_run: as in DenyReply."""
+    """The cluster that this host is in now, and what was looked at. cluster: its id, "" where it would be made
+    yet. host: this host's id there. token: for the next hosts, where the cluster was made. changed, dry_run: as in
+    DenyReply."""
 
     cluster: str
     host: str
