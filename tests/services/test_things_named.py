@@ -79,6 +79,7 @@ async def test_a_dns_name_of_another_host_is_explained_as_that_hosts() -> None:
         (False, "of host h1, which is not heard, of 10.32.0.90."),
     ):
         remote.note_silent(frozenset() if heard else frozenset({"h1"}))
-        (reason,) = (await host.operations.lookup.explain("far.1f6b2c000000.mooring")).reasons
-        assert words in reason.text[0]
-        assert "`mooring explain far` on h1" in reason.text[1]
+        for what in ("far.1f6b2c000000.mooring", "far"):
+            (reason,) = (await host.operations.lookup.explain(what)).reasons
+            assert words in reason.text[0]
+            assert "`mooring explain far` on h1" in reason.text[1]

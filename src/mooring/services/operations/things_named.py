@@ -70,7 +70,8 @@ def _is_of(reason: Reason, vnic: Vnic, cache: RecordCache) -> bool:
 
 
 def of_dns_name(what: str, host_names: HostNames, cache: RecordCache) -> tuple[list[Endpoint], list[Reason]]:
-    """The endpoints that have the complete name, and what is true of the records of it."""
+    """The endpoints that have the complete name, and what is true of the records of it; of containers on other hosts
+    their names alone will do, as no engine here knows them."""
     endpoints, reasons = [], []
     for key, network_id in _named(what.lower().removesuffix("."), host_names):
         record = cache.dns_record(network_id, key.partition("/")[2]) if "/" in key else None
@@ -92,18 +93,20 @@ def _named(what: str, host_names: HostNames) -> Iterator[tuple[str, str]]:
 
 
 def _elsewhere(what: str, host_names: HostNames) -> Iterator[Reason]:
-    """What is true of those on other hosts of the cluster that have the name."""
+    """What is true of those on other hosts of the cluster that have the name, complete or by itself."""
     remote = host_names.remote
+    found = [(network_id, entry) for _, network_id, entry in remote.rows() if what in entry.names]
     for name, network in splits(what.removesuffix(f".{host_names.zone}")):
         for network_id in host_names.networks_named(network):
-            for entry in remote.named(network_id, name, ()):
-                host = remote.host_name(entry.host)
-                addresses = ", ".join(map(str, entry.addresses)) or "no address, as it is not healthy"
-                heard = ", which is not heard" if remote.is_silent(entry.host) else ""
-                yield Reason("none", "", None, network_id, "", [
-                    f"{entry.full_name(host_names.zone)} is a container of host {host}{heard}, of {addresses}.",
-                    f"`mooring explain {entry.names[0]}` on {host} says more.",
-                ])  # fmt: skip
+            found += [(network_id, entry) for entry in remote.named(network_id, name, ())]
+    for network_id, entry in found:
+        host = remote.host_name(entry.host)
+        addresses = ", ".join(map(str, entry.addresses)) or "no address, as it is not healthy"
+        heard = ", which is not heard" if remote.is_silent(entry.host) else ""
+        yield Reason("none", "", None, network_id, "", [
+            f"{entry.full_name(host_names.zone)} is a container of host {host}{heard}, of {addresses}.",
+            f"`mooring explain {entry.names[0]}` on {host} says more.",
+        ])  # fmt: skip
 
 
 def _of_record(record: DnsRecord, host_names: HostNames) -> Reason:
