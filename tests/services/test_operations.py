@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mooring.core.cluster_hosts import ClusterAccess
 from mooring.core.filters import PoolFilter
 from mooring.services.assembly import assemble
 from mooring.services.networking.assembly import World
@@ -11,6 +12,7 @@ from mooring.testing.clocks import ManualClock
 from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard
 from mooring.testing.memory_store import MemoryStore
 from tests.services.hosts import POLICY
+from tests.services.samples import ETCD, sample
 
 
 async def test_a_host_without_an_engine_has_them_all() -> None:
@@ -24,3 +26,13 @@ async def test_a_host_without_an_engine_has_them_all() -> None:
     assert (await operated.inspection.pools(PoolFilter())).rows == []
     await services.repair.once()
     assert operated.inspection.status().repair is not None
+
+
+async def test_this_host_is_called_as_in_its_cluster() -> None:
+    """By the name that it joined with, not by the machine's, which people see nowhere else."""
+    operated = (await sample()).operations
+    assert (await operated.names()).hosts == {}  # the sample's machine has no name
+    await operated.cluster.begin(ClusterAccess(cluster="", endpoints=(ETCD,)), "rack7", "", False)
+    assert list((await operated.names()).hosts.values()) == ["rack7"]
+    await operated.cluster.leave(True, False)
+    assert (await operated.names()).hosts == {}

@@ -13,7 +13,7 @@ from mooring.core.findings import Finding, Report
 from mooring.core.networks import Network
 from mooring.core.subnet_index import Holdings
 from mooring.core.times import moment
-from mooring.ports import Clock
+from mooring.ports import Clock, Engine
 from mooring.services.assembly import Services
 from mooring.services.cluster.membership import ClusterMembership
 from mooring.services.cluster.own_record import HostFacts
@@ -110,9 +110,8 @@ def operations(
     )
     reattachment = services.keeping.reattachment if services.keeping is not None else None
     holds = Holds(cache, services.ipam, services.holders, engine, reattachment, clock, policy)
-    hosts = {policy.host: daemon.host_name} if daemon.host_name else {}
-    names = partial(names_told, engine, hosts)
     cluster = _membership(services, world, daemon)
+    names = partial(_names_told, engine, daemon, cluster)
     further = partial(_further, services, zone_findings, cluster, clock)
     addresses = AddressesById(cache, services.ipam, engine, clock, holds, names)
     return Operations(
@@ -144,6 +143,12 @@ def operations(
         NetworkPublishing(cache, services.published_networks, cluster, names),
         Everywhere(cluster, services.cluster_runtime, clock),
     )
+
+
+async def _names_told(engine: Engine | None, daemon: DaemonFacts, cluster: ClusterMembership) -> EngineNames:
+    """What the engine calls everything, and the cluster this host, where it is in one. Raises no Fault."""
+    name = cluster.membership.name if cluster.membership is not None else daemon.host_name
+    return await names_told(engine, {daemon.policy.host: name} if name else {})
 
 
 def _cluster_network_rows(services: Services) -> ClusterNetworkRows:
