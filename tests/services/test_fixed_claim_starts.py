@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 import msgspec
 import pytest
 
 from mooring.core.address_claims import Spec
 from mooring.core.claims import Claim, claimed
+from mooring.core.endpoints import Endpoint
 from mooring.core.faults import Conflict, Fault
 from mooring.core.leases import Lease, State
 from mooring.core.requests import AddressRequest, Role
+from mooring.services.records.record_cache import Record, RecordCache
 from mooring.testing.memory_cluster import Step
 from mooring.testing.memory_store import When
-from tests.services.fixed_hosts import FixedHost, FixedWorld, fixed_world
+from tests.services.fixed_hosts import WEB, FixedHost, FixedWorld, fixed_world
 
 
 def asks(host: FixedHost, address: object, mac: str) -> AddressRequest:
@@ -66,6 +69,34 @@ async def test_while_the_cluster_is_asked_for_one_the_address_is_promised_to_nob
         )
         assert said[1] == str(grant.ipv4)
         assert "is being assigned to another container that is starting" in said[0]
+
+
+async def test_a_turn_while_an_endpoint_is_being_recorded_does_not_call_its_address_idle(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The promise holds until it is on record that the address is in use: what is idle another host takes."""
+    async with fixed_world() as world:
+        one, two = world.hosts
+        grant = await one.create("db", "shop")
+        commit = RecordCache.commit
+        turned: list[bool] = []
+
+        async def slowly(cache: RecordCache, put: Iterable[Record] = (), delete: Iterable[Record] = ()) -> None:
+            put = list(put)
+            if cache is one.services.cache and not turned and any(isinstance(each, Endpoint) for each in put):
+                turned.append(True)
+                await one.turn()
+            await commit(cache, put=put, delete=delete)
+
+        monkeypatch.setattr(RecordCache, "commit", slowly)
+        await one.connect("db", one.full(WEB), grant)
+        assert turned
+        await world.turns()
+        kept = one.claim(grant.ipv4)
+        assert kept is not None
+        assert (kept.idle, kept.claim.boot) == (False, one.plan.member.boot)
+        with pytest.raises(Conflict, match="in use on host"):
+            await two.create("db", "shop")
 
 
 async def test_an_address_that_is_given_up_while_the_cluster_is_asked_is_not_told_as_fixed() -> None:

@@ -171,7 +171,6 @@ class Ipam:
             lease = self._cache.lease(pool.space, address)
             if lease is not None and self._cache.pool(lease.pool) is None:
                 lease = None  # left over
-            self.pending_allocations.end(pool.space, address)
             stranger = lease is not None and lease.mac not in ("", endpoint.mac)
             free = lease is None or lease.state is State.COOLING
             if free:

@@ -49,6 +49,9 @@ class FixedClaims:
         self._tried: dict[tuple[str, Address], float] = {}
 
     def _heed(self, _key: str, before: Record | None, after: Record | None) -> None:
+        if isinstance(after, Lease) and after.active is not None:
+            # Not before that is on record: a turn in between would take the address for idle, and say so.
+            self._promised.end(after.space, after.address)
         kept = isinstance(before, Lease) and (before.state in (State.FIXED, State.RESERVED) or bool(before.whom))
         if not isinstance(before, Lease) or not kept or self._shared.plan is None:
             return

@@ -80,7 +80,7 @@ class PendingAllocations:
         return [lease for key in sorted(keys) for lease in self._fixed_index.of_key(pool.network, key)]
 
     def end(self, space: str, address: Address) -> None:
-        """The address is in use, or released."""
+        """That the address is in use is on record, or it is released."""
         self._given.pop((space, address), None)
 
     def end_all(self) -> None:
