@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from mooring.adapters.linux.sysctls import read_setting, write_setting
@@ -69,6 +71,25 @@ def test_a_host_that_forwards_already_is_left_alone(namespace: Namespace) -> Non
     assert read_setting(ROUTERS) == "2"
     write_setting(ROUTERS, "2")
     assert accept_ra("w0", "default") == ["1", "1"]
+
+
+def test_a_namespace_is_not_taken_for_one_that_is_gone() -> None:
+    """Its inode number comes again, and with it, what we did there would be believed of the next one."""
+    gone = set[int]()
+    for _ in range(200):
+        space = Namespace.new()
+        try:
+            with space.inside():
+                again = os.stat("/proc/thread-self/ns/net").st_ino
+                if again in gone:
+                    write_setting("net/ipv6/conf/all/forwarding", "1")
+                    assert read_setting(ROUTERS) == "2"
+                    return
+                write_setting(ROUTERS, "2")
+        finally:
+            space.close()
+        gone.add(again)
+    pytest.fail("no inode number came again")
 
 
 def test_ports_of_bridges_are_not_looked_at(namespace: Namespace) -> None:

@@ -13,6 +13,7 @@ import os
 import re
 from pathlib import Path
 
+from mooring.adapters.netlink.sockets import Netlink
 from mooring.core.datapath import HOST_SETTINGS, ROUTERS
 from mooring.core.faults import Unavailable
 
@@ -83,4 +84,8 @@ def _is_ours() -> bool:
 
 
 def _namespace() -> int:
-    return os.stat("/proc/thread-self/ns/net").st_ino
+    """A number that no other namespace has before the next reboot, where the kernel has such ones (5.14)."""
+    with contextlib.suppress(OSError), contextlib.closing(Netlink()) as links:
+        if (cookie := links.cookie()) is not None:
+            return cookie
+    return os.stat("/proc/thread-self/ns/net").st_ino  # the number of a namespace that is gone may come again
