@@ -162,13 +162,25 @@ async def test_who_is_reached_follows_from_where_this_host_is_reached(rig: Rig) 
         assert {fact.mac for fact in rig.host.facts if isinstance(fact, RemoteMac)} == {known.mac}
 
 
-async def test_its_own_endpoints_and_those_of_the_other_family_are_not_learnt(rig: Rig) -> None:
-    """What a host published itself comes back to it; what cannot be reached is a finding."""
-    await rig.learn(own=replace(DB, host=LOCAL), far=replace(DB, host=ip_address("fd00::2")))
+async def test_a_host_whose_address_this_one_had_is_reached_once_this_one_has_another(rig: Rig) -> None:
+    """Two hosts that swap their addresses do so one after another."""
+    await rig.learn(db=DB)
+    await rig.learn(db=replace(DB, host=LOCAL))
+    assert rig.remote() == set()
+    rig.overlays.open(rig.network, Overlay(7, B, 1500))
+    await rig.overlays.settle()
+    await rig.host.services.repair.once()
+    assert rig.remote() == rig.expected(replace(DB, host=LOCAL))
+
+
+async def test_what_cannot_be_reached_is_not_learnt_and_a_finding(rig: Rig) -> None:
+    """What says to be at this host's address, and what is of the other address family."""
+    await rig.learn(near=replace(DB, host=LOCAL), far=replace(DB, host=ip_address("fd00::2")))
     assert rig.remote() == set()
     report = await rig.host.services.repair.once()
     assert [f for f in report.findings if "fd00::2" in f and "other address family" in f]
-    await rig.learn(far=DB)
+    assert [f for f in report.findings if f"host {LOCAL} is this one by its address" in f]
+    await rig.learn(near=None, far=DB)
     assert (await rig.host.services.repair.once()).findings == ()
 
 

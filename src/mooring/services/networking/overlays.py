@@ -126,17 +126,18 @@ class Overlays:
 
     def learn(self, network_id: str, changes: Mapping[str, Remote | None]) -> None:
         """Endpoints of other hosts, by their ids, are there now, or gone (None). Of a network that is no overlay here
-        nothing is learnt, nor of an endpoint of this host. Hosts of the other address family cannot be reached."""
+        nothing is learnt. Hosts of the other address family cannot be reached, nor one that says to be where this one
+        is: once either has another address that is otherwise."""
         known = self._known.get(network_id)
         if known is None:
             return
         local = known.overlay.local
         for ident, remote in changes.items():
             known.strange.pop(ident, None)
-            if remote is not None and remote.host.version != local.version:
+            if remote is not None and (remote.host.version != local.version or remote.host == local):
                 known.strange[ident] = remote
             before = known.remotes.get(ident)
-            if remote is None or remote.host == local or ident in known.strange:
+            if remote is None or ident in known.strange:
                 if before is not None:
                     with self._changing(known, ident):
                         del known.remotes[ident]
@@ -256,6 +257,8 @@ class Overlays:
         for network_id, known in list(self._known.items()):
             for host in sorted({each.host for each in known.strange.values()}, key=str):
                 words = f"cannot be reached from {known.overlay.local}, which is of the other address family"
+                if host == known.overlay.local:
+                    words = "is this one by its address, and another one says to be there, too"
                 findings.append(f"network {network_id[:12]}: host {host} {words}")
             overlay = known.overlay
             try:

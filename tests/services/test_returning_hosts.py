@@ -1,0 +1,176 @@
+"""Hosts that were forgotten, left by force, were replaced or have another address: all reach what is where by then."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from random import Random
+
+import pytest
+
+from mooring.core.cluster_hosts import Underlay
+from mooring.core.cluster_networks import HostNetwork
+from mooring.core.endpoints import Endpoint
+from mooring.core.faults import Fault
+from mooring.core.networks import Address
+from mooring.core.plumbing import Member
+from mooring.services.operations.cluster_rows import ClusterRows
+from mooring.testing.memory_cluster import Step, let_others_run
+from tests.services.member_hosts import MemberHost, members
+from tests.services.overlay_hosts import following, neighbours, remotes, take_part, turns
+
+SOON = 25
+"""Turns, of a second each, in which everybody knows: a host looks every 20 s where it is."""
+
+
+@pytest.fixture
+async def hosts() -> AsyncIterator[list[MemberHost]]:
+    """Three with a network in common, and an endpoint each."""
+    made = await members(3)
+    async with following(*made):
+        for host in made:
+            await take_part(host, f"n{host.name[-1]}")
+        await turns(*made)
+        for host in made:
+            await host.endpoint(network(host), f"e{host.name[-1]}")
+        await turns(*made)
+        assert wrong(made) == []
+        yield made
+
+
+def network(host: MemberHost) -> str:
+    """The network's id there."""
+    return next(host.services.cache.every(HostNetwork)).network
+
+
+def has(host: MemberHost) -> dict[str, tuple[Address, ...]]:
+    """The host's endpoints, and itself, in the network: addresses by MAC."""
+    cache = host.services.cache
+    found = {each.mac: each.addresses for each in cache.every(Endpoint)}
+    for part in cache.every(HostNetwork):
+        known = cache.network(part.network)
+        assert known is not None
+        found |= {known.mac: part.own} if part.own else {}
+    return found
+
+
+def wrong(hosts: list[MemberHost]) -> list[str]:
+    """What a host's kernel has of the others, and should not, or the other way round."""
+    found = list[str]()
+    for host in hosts:
+        others = [each for each in hosts if each is not host]
+        macs = {mac: each.setup.links["eth0"].address for each in others for mac in has(each)}
+        near = {address: mac for each in others for mac, part in has(each).items() for address in part}
+        may = {
+            fact.element.split()[0] for fact in host.facts if isinstance(fact, Member) and fact.container == "tunnels4"
+        }
+        if (remotes(host), neighbours(host), may) != (macs, near, set(macs.values())):
+            found.append(f"{host.name} has {remotes(host)}, {neighbours(host)}, {may} and not {macs}, {near}")
+    return found
+
+
+async def settle(hosts: list[MemberHost]) -> None:
+    """Everybody knows where everything is, soon."""
+    for _ in range(SOON):
+        if not wrong(hosts):
+            return
+        await turns(*hosts, times=1)
+    assert wrong(hosts) == []
+
+
+async def forget(host: MemberHost, other: MemberHost, there: list[MemberHost]) -> None:
+    """The host forgets the other, as soon as that has been silent for long enough."""
+    rows = ClusterRows(host.membership, host.clock, host.runtime)
+    for _ in range(SOON):
+        try:
+            await rows.forget(other.name, False)
+        except Fault:
+            await turns(*there, times=1)
+        else:
+            return
+    await rows.forget(other.name, False)
+
+
+async def join(host: MemberHost, by: MemberHost) -> None:
+    """With the token of the other."""
+    await host.membership.join(by.membership.entered()[0].access, "", "", False)
+
+
+async def start(host: MemberHost, name: str, there: list[MemberHost]) -> None:
+    """A container is started until it runs."""
+    for _ in range(SOON):
+        try:
+            await host.endpoint(network(host), name)
+        except Fault:
+            await turns(*there, times=1)
+        else:
+            return
+    await host.endpoint(network(host), name)
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_who_was_forgotten_and_joins_anew_is_reached_and_reaches_all(hosts: list[MemberHost], seed: int) -> None:
+    """However long each step takes: it may know that it was forgotten, or have lost its containers, or not yet."""
+    one, two, three = hosts
+    random = Random(seed)
+
+    async def pause(_: Step) -> None:
+        for _turn in range(random.choice((0, 1, 1, 2, 40))):
+            await asyncio.sleep(0)
+
+    one.servers.pause = pause
+    one.servers.cut(two.setup.address)
+    await turns(*hosts, times=random.randrange(3))
+    await forget(three, two, hosts)
+    await turns(*hosts, times=random.randrange(3))
+    one.servers.mend(two.setup.address)
+    await turns(*hosts, times=random.choice((0, 1, 3, 25)))
+    await two.membership.leave(force=True, dry=False)
+    await turns(*hosts, times=random.randrange(2))
+    await join(two, one)
+    await turns(*hosts, times=random.randrange(3))
+    await start(two, "new", hosts)
+    one.servers.pause = let_others_run
+    await settle(hosts)
+    addresses = [address for host in hosts for part in has(host).values() for address in part]
+    assert len(addresses) == len(set(addresses))
+
+
+async def test_who_leaves_by_force_and_joins_again_is_who_it_was(hosts: list[MemberHost]) -> None:
+    """In the same boot, also where the cluster could not be told: its containers go on, with their addresses."""
+    one, two, _ = hosts
+    before, had = two.membership.entered()[0].host, has(two)
+    for cut in (False, True):
+        if cut:
+            one.servers.cut(two.setup.address)
+        await two.membership.leave(force=True, dry=False)
+        one.servers.mend()
+        await turns(*hosts, times=20 if cut else 1)  # its session ends by itself
+        await join(two, one)
+        await settle(hosts)
+        assert (two.membership.entered()[0].host, has(two)) == (before, had)
+
+
+async def test_another_machine_takes_the_place_of_one_that_was_forgotten(hosts: list[MemberHost]) -> None:
+    """With its underlay address; not before, since two would have that."""
+    one, two, three = hosts
+    fourth = MemberHost(one.servers, 4)
+    fourth.setup.links = dict(two.setup.links)
+    await fourth.start()
+    with pytest.raises(Fault, match="is the address of host web2, too"):
+        await join(fourth, one)
+    await forget(three, two, [one, three])
+    async with following(fourth):
+        await join(fourth, one)
+        await take_part(fourth, "n4")
+        await start(fourth, "e4", [one, three, fourth])
+        await settle([one, three, fourth])
+
+
+async def test_a_host_with_another_address_is_reached_there(hosts: list[MemberHost]) -> None:
+    """Also where it is the one that another has had, and that has its old one: one of them is slower."""
+    _, two, three = hosts
+    two.setup.links = {"eth0": Underlay("10.0.0.9", "eth0", 1500)}
+    await settle(hosts)
+    two.setup.links, three.setup.links = three.setup.links, two.setup.links
+    await settle(hosts)
