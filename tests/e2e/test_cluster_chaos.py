@@ -16,5 +16,6 @@ def test_no_address_has_two_users_is_lost_or_leaks_in_a_minute_of_chaos(cluster:
     seed = random.randrange(10**6)
     chaos = Chaos(cluster, SECONDS, seed)
     wrong = chaos.play()
+    print(*chaos.story, sep="\n")  # told when it fails
     assert wrong == [], f"seed {seed}: {dict(chaos.did)}"
     assert chaos.did["started"] + chaos.did["started with a key"] > 10, f"seed {seed}: {dict(chaos.did)}"

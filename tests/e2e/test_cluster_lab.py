@@ -28,4 +28,5 @@ def test_another_member_leads_when_the_leader_is_killed(cluster: LabCluster) -> 
     first.kill()
     assert cluster.leader() is not first
     assert cluster.stored("cluster")
+    assert "cluster" in [key for _, key, _ in cluster.changes()]
     cluster.hosts[0].daemon.kill9()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 import signal
 import sys
 import tempfile
@@ -18,7 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from http.client import HTTPException
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from tests.e2e.lab import DockerError, Host, Lab, LabError
@@ -32,6 +33,7 @@ MOST = 8
 """Containers a host."""
 KEYS = 4
 """Keys that all hosts want."""
+ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+")
 
 
 @dataclass
@@ -42,7 +44,11 @@ class Chaos:
     seconds: float
     seed: int
     did: Counter[str] = field(default_factory=Counter)
+    story: list[str] = field(default_factory=list)
+    """What was done and how it ended, a line each, in the clock of the history."""
     _over: threading.Event = field(default_factory=threading.Event)
+    _drawn: str = ""
+    """Whom it meets, whatever it is."""
 
     def play(self) -> list[str]:
         """What is wrong, a line each."""
@@ -63,7 +69,29 @@ class Chaos:
                     worker.join()
             self.cluster.recover()
             self.cluster.clear()
-        return sightings.history().faults() + self.cluster.reset()
+        wrong = sightings.history().faults() + self.cluster.reset()
+        if wrong:
+            self._explain(wrong, sightings)
+        return wrong
+
+    def _explain(self, wrong: Sequence[str], sightings: Sightings) -> None:
+        """The story has what was seen and written of the addresses that are wrong, and everything of networks."""
+        addresses = {each for line in wrong for each in ADDRESS.findall(line)}
+        self.story.append(f"{time.monotonic():.3f} is {time.time():.3f} of the epoch")
+        self.story += [
+            f"{event.at:.3f} seen {event.what.value} {event.address} on {event.host} {event.user}"
+            for event in sightings.history().events
+            if event.address in addresses
+        ]
+        self.story.sort(key=lambda line: float(line.split()[0]))
+        ends = tuple(IPv4Address(each).packed.hex() for each in addresses)
+        for revision, key, value in self.cluster.changes():
+            kind, _, rest = key.partition("/")
+            if kind in ("key", "want", "block", "net") or rest.endswith(ends):
+                self.story.append(f"etcd {revision} {key} {value}")
+
+    def _note(self, what: str) -> None:
+        self.story.append(f"{time.monotonic():.3f} {what}")
 
     def _work(self, host: Host, chance: random.Random) -> None:
         """Containers of the host come and go."""
@@ -73,17 +101,23 @@ class Chaos:
             except (DockerError, LabError, OSError, HTTPException) as error:
                 status = error.status if isinstance(error, DockerError) else type(error).__name__
                 self.did[f"refused: {status}"] += 1
+                self._note(f"host{host.number} refused: {error}")
 
     def _step(self, host: Host, chance: random.Random) -> None:
         there = host.engine.containers() if host.on else []
         if there and (len(there) >= MOST or chance.random() < 0.4):
-            host.proxy.api("DELETE", f"/containers/{chance.choice(there)}?force=1", timeout=20)
+            chosen = chance.choice(there)
+            self._note(f"host{host.number} removes {chosen}")
+            host.proxy.api("DELETE", f"/containers/{chosen}?force=1", timeout=20)
             self.did["removed"] += 1
+            self._note(f"host{host.number} has removed {chosen}")
             return
         labels = {"mooring.key": f"key{chance.randrange(KEYS)}"} if chance.random() < 0.3 else {}
         body = {"Image": IMAGE, "Cmd": ["stay"], "Labels": labels, "HostConfig": {"NetworkMode": "shared"}}
         made = host.proxy.api("POST", "/containers/create", body, timeout=20)["Id"]
+        self._note(f"host{host.number} has made {made} {' '.join(labels.values())}")
         host.proxy.api("POST", f"/containers/{made}/start", timeout=20)
+        self._note(f"host{host.number} has started {made}")
         self.did["started with a key" if labels else "started"] += 1
 
     def _fail(self, chance: random.Random) -> None:
@@ -94,15 +128,18 @@ class Chaos:
             name = due.pop()
             fail, mend = fates[name]
             self.did[name] += 1
+            self._note(f"{name}: {self._drawn}")
             fail()
             self._over.wait(chance.choice((1, 3, 8, 20)) * chance.random())
             mend()
+            self._note(f"{name}: no more")
             self._over.wait(chance.random() * 3)
 
     def _fates(self, chance: random.Random) -> dict[str, tuple[Callable[[], object], Callable[[], object]]]:
         cluster, host = self.cluster, chance.choice(self.cluster.hosts)
         other = chance.choice([each for each in cluster.hosts if each is not host])
         members = chance.sample(cluster.servers.members, chance.choice((1, 1, 2)))
+        self._drawn = f"host{host.number}, from host{other.number}, {[member.name for member in members]}"
         return {
             "cut from etcd": (partial(cluster.cut_from_store, host), cluster.mend),
             "cable pulled": (partial(cluster.unplug, host), cluster.mend),
@@ -143,6 +180,7 @@ def main() -> None:
             wrong = chaos.play()
         finally:
             if wrong:
+                print(*chaos.story, sep="\n", flush=True)
                 print(*(host.logs() for host in cluster.hosts), sep="\n", flush=True)
     for what, count in sorted(chaos.did.items()):
         print(f"{count:6} {what}")

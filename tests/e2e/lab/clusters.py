@@ -104,13 +104,27 @@ class LabCluster:
 
     def stored(self, prefix: str = "") -> dict[str, bytes]:
         """What is in etcd, without Mooring's prefix. Raises LabError when no member answers."""
-        first = (PREFIX + prefix).encode()
-        asked = {"key": base64.b64encode(first).decode(), "range_end": base64.b64encode(_after(first)).decode()}
-        rows = self._ask("/v3/kv/range", asked, self.servers.members).get("kvs", [])
+        rows = self._ask("/v3/kv/range", _under(PREFIX + prefix), self.servers.members).get("kvs", [])
         return {
             base64.b64decode(row["key"]).decode().removeprefix(PREFIX): base64.b64decode(row.get("value", ""))
             for row in rows
         }
+
+    def changes(self) -> list[tuple[int, str, str]]:
+        """Everything that was ever written: its revision, the key without Mooring's prefix, and the value, "-" where it
+        was deleted. Raises LabError when no member answers."""
+        asked, members = _under(PREFIX), self.servers.members
+        last = int(self._ask("/v3/kv/range", asked | {"count_only": True}, members)["header"]["revision"])
+        watch = {"create_request": asked | {"start_revision": "1"}}
+        rows = self._ask("/v3/watch", watch, members, read=partial(_events, last=last))
+        return [
+            (
+                int(row["kv"]["mod_revision"]),
+                base64.b64decode(row["kv"]["key"]).decode().removeprefix(PREFIX),
+                base64.b64decode(row["kv"].get("value", "")).decode() if row.get("type") != "DELETE" else "-",
+            )
+            for row in rows
+        ]
 
     def left(self) -> list[str]:
         """Keys that a cluster without networks does not have."""
@@ -131,7 +145,10 @@ class LabCluster:
         assert found is not None
         return found
 
-    def _ask(self, path: str, body: object, members: Sequence[Etcd]) -> dict[str, Any]:
+    def _ask(
+        self, path: str, body: object, members: Sequence[Etcd],
+        read: Callable[[http.client.HTTPResponse], Any] = lambda reply: json.loads(reply.read()),
+    ) -> Any:  # fmt: skip
         """etcd's JSON gateway: no client of ours between the test and what is there."""
         assert self.servers.authority is not None
         assert self.servers.client is not None
@@ -149,7 +166,7 @@ class LabCluster:
                 connection.sock = context.wrap_socket(plain, server_hostname=host)
                 connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
                 reply = connection.getresponse()
-                document: dict[str, Any] = json.loads(reply.read())
+                document = read(reply)
                 if reply.status == 200:
                     return document
                 why = f"{member.name}: {document}"
@@ -267,6 +284,20 @@ def _clear(host: Host) -> None:
         host.engine.stop()
         host.engine.start()
         host.engine.clear()
+
+
+def _events(reply: http.client.HTTPResponse, last: int) -> list[dict[str, Any]]:
+    """What a watch tells, up to that revision."""
+    found: list[dict[str, Any]] = []
+    while not found or int(found[-1]["kv"]["mod_revision"]) < last:
+        found += json.loads(reply.readline()).get("result", {}).get("events", [])
+    return found
+
+
+def _under(prefix: str) -> dict[str, Any]:
+    """How etcd is asked for everything under the prefix."""
+    first = prefix.encode()
+    return {"key": base64.b64encode(first).decode(), "range_end": base64.b64encode(_after(first)).decode()}
 
 
 def _after(prefix: bytes) -> bytes:
