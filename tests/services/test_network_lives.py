@@ -62,7 +62,7 @@ async def fail(servers: MemoryCluster, random: Random, over: asyncio.Event) -> N
                 servers.delay_next()
 
 
-@pytest.mark.parametrize("seed", [0, 4, 17, 115, 130, 623])
+@pytest.mark.parametrize("seed", [0, 4, 17, 115, 130, 565, 623])
 async def test_whatever_comes_between_a_network_leaves_nothing(seed: int) -> None:
     """Also what its hosts had given up and was written after its end."""
     hosts, random, over = await members(3), Random(seed), asyncio.Event()

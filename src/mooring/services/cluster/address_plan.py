@@ -26,6 +26,7 @@ from mooring.services.cluster.forgetting import Forgetting
 from mooring.services.cluster.host_blocks import SIGHTINGS, HostBlocks
 from mooring.services.cluster.known_claims import KnownClaims
 from mooring.services.cluster.known_hosts import KnownHosts
+from mooring.services.cluster.left_subnets import LeftSubnets
 from mooring.services.cluster.restored_cluster import RestoredCluster
 from mooring.services.cluster.sessions import Sessions
 from mooring.services.cluster.shared_networks import SharedNetworks
@@ -79,6 +80,7 @@ class AddressPlan:
         self._forgetting = Forgetting(self.values, self.sessions, self.blocks, self.claims)
         self.networks = SharedNetworks(self.values, member, clock, sightings)
         self._ends = SubnetEnds(cache, index, self.blocks, self.claims, self.values, member)
+        self.left = LeftSubnets(cache, self.blocks, self.claims, self.values, clock, member, sightings)
         self.hosts = KnownHosts(self.values.hosts, clock)
         self._refreshed = self._compared = float("-inf")
         self.forgotten = False  # the cluster has no record of this host: it takes nothing, and what it had is lost
@@ -138,6 +140,7 @@ class AddressPlan:
         """This host has neither a claim nor a block of the subnet, which no network of its own has any more. Raises
         StaleRevision, Unavailable."""
         await self._ends.end_now(space, subnet)
+        self.left.note(space, subnet)
 
     def is_shared(self, pool: Pool) -> bool:
         """Whether the pool's subnet is the cluster's."""

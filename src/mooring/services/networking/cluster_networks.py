@@ -161,6 +161,7 @@ class ClusterNetworks:
                 for part in self._cache.every(HostNetwork):
                     await self._alone(part, partial(self._confirm, networks=plan.networks), faults)
                 await plan.networks.sweep()
+                await plan.left.sweep()
                 await self._leave_strays(plan)
                 self._confirmed = self._clock.boot()
         except Unavailable as fault:
