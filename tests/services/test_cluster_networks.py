@@ -15,6 +15,7 @@ from mooring.core.plumbing import Inside
 from mooring.core.pools import Pool
 from mooring.core.requests import NetworkRequest, PoolRequest, SegmentRequest
 from mooring.ports import Transaction
+from mooring.services.cluster.shared_values import SharedValues
 from mooring.testing.memory_cluster import Step, let_others_run
 from mooring.testing.memory_store import MemoryStore, When
 from tests.services.member_hosts import MemberHost, members
@@ -345,3 +346,29 @@ async def test_a_forgotten_host_is_in_no_network() -> None:
     assert [key for key, value in shared(one).items() if gone in key or gone.encode() in value] == []
     networks = [key for key in shared(one) if key.startswith("net/")]
     assert networks == ["net/default/0a1e0000p24", f"net/default/0a1e0000p24/{here}"]
+
+
+async def test_a_host_that_is_cut_off_keeps_what_it_has_of_a_network_whose_record_somebody_deletes() -> None:
+    """The others say why that stays; when it is back, it writes the record again, and its block is its own."""
+    one, two = await members()
+    await make(two)
+    await two.turn()
+    block = next(each for each in two.services.cache.every(HostBlock))
+    values = SharedValues(one.servers.client("operator"))
+    ours = await values.network("default", ip_network(SUBNET))
+    assert ours.value is not None
+    for _ in range(2):
+        await one.turn(20.0)
+    await values.delete(ours.value, ours.revision)
+    for _ in range(30):  # without the other's turns
+        await one.turn(20.0)
+    (fault,) = one.runtime.faults
+    assert "of a network that is not in the cluster any more stays there" in str(fault)
+    assert f"host {two.name}" in fault.holder
+    for _ in range(4):
+        await two.turn(10.0)
+        await one.turn(10.0)
+    assert one.runtime.faults == ()
+    assert list(two.services.cache.every(HostBlock)) == [block]
+    assert any(key.startswith("block/") for key in shared(one))
+    assert (await values.network("default", ip_network(SUBNET))).value is not None

@@ -13,6 +13,7 @@ from mooring.services.cluster.shared_values import SharedValues
 from mooring.testing.clocks import ManualClock
 from mooring.testing.memory_cluster import MemoryCluster, Step, let_others_run
 from mooring.testing.memory_store import When
+from tests.core.test_cluster_hosts import MINE
 from tests.services.test_shared_networks import cluster
 
 STRAY = ("block/default/0a1e0000p24/1", "want/red/0a1e0000p24/0a1e0005", "addr/default/0a1e0000p24/0a1e0005",
@@ -72,6 +73,34 @@ async def test_what_is_written_between_two_sightings_or_gets_a_network_stays() -
     servers.pause = makes
     await late.sweep()
     assert servers.records.keys() == {*STRAY[:2], "net/red/0a1e0000p24"}
+
+
+async def test_nothing_goes_while_a_host_is_not_heard() -> None:
+    """It may have the network whose record somebody has deleted. When it is heard again, it has as long as anybody to
+    write that; what it does not claim goes then, without waiting for the next look."""
+    servers = MemoryCluster(ManualClock())
+    values, late = host(servers)
+    revision = await values.hosts.put_host(MINE, 0)
+    await written(servers, *STRAY)
+    for _ in range(4):
+        await late.sweep()
+        assert late.silent == (MINE.id,)
+        servers.clock.advance(LOOK)
+    await values.hosts.put_session(MINE.id, "b", 0, LOOK)
+    await late.sweep()
+    assert late.silent == ()
+    servers.clock.advance(29.0)
+    await late.sweep()
+    assert servers.records.keys() >= {*STRAY}
+    await values.hosts.end_session(MINE.id, "b")
+    servers.clock.advance(30.0)
+    await late.sweep()
+    assert servers.records.keys() >= {*STRAY}
+    await values.hosts.delete_host(MINE.id, revision)  # it was forgotten
+    for _ in range(2):
+        await late.sweep()
+        servers.clock.advance(30.0)
+    assert servers.records.keys() == set()
 
 
 async def test_it_is_looked_for_now_and_then_and_often_after_an_end() -> None:

@@ -1,7 +1,8 @@
 """What was written of a network after that had ended: a host gave the write up, and it happened all the same.
 
 Rules: nobody is asked whose it is, since without the network it is nobody's; it goes when it was seen twice and has not
-been written between, so that nothing goes of a network that is being made.
+been written between, so that nothing goes of a network that is being made; nothing goes while a host is not heard: it
+may have the network, and writes the record again that somebody has deleted.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ class LateWrites:
         """sightings: seconds between two sightings, at least."""
         self._values, self._clock, self._sightings = values, clock, sightings
         self._seen: dict[tuple[str, int], float] = {}  # key and revision, and since when
+        self.silent: tuple[str, ...] = ()
+        """Ids of the hosts that were not heard when something was found, which stays for that."""
         self._next = self._until = float("-inf")
 
     def expect(self) -> None:
@@ -34,6 +37,8 @@ class LateWrites:
     async def sweep(self) -> None:
         """What has been of no network for a while is gone."""
         now = self._clock.boot()
+        if self.silent and not await self._silent():
+            self._next = now
         if now < self._next and now >= self._until and not self._seen:
             return
         # Before the networks, whose records are written before anything of theirs.
@@ -48,9 +53,17 @@ class LateWrites:
         for part, at in seen.members:
             if part is not None and part.network not in ids:
                 stray.append(Entry(keys.member_key(part.space, part.subnet, part.host), b"", at))
+        self.silent = await self._silent() if stray else ()
+        if self.silent:
+            stray = []
         self._seen = {(e.key, e.revision): self._seen.get((e.key, e.revision), now) for e in stray}
         await self._values.drop(e for e in stray if now - self._seen[e.key, e.revision] >= self._sightings)
         self._next = now + LOOK
+
+    async def _silent(self) -> tuple[str, ...]:
+        """Ids of the hosts that are not heard, in their order."""
+        known = {host.id for host in await self._values.hosts.hosts()}
+        return tuple(sorted(known - await self._values.hosts.heard()))
 
 
 def _place(entry: Entry) -> tuple[str, Subnet] | None:

@@ -42,6 +42,11 @@ class SharedNetworks:
         self._strays: dict[int, float] = {}  # revisions of what says so of this host, and since when
         self._late = LateWrites(values, clock, sightings)
 
+    @property
+    def silent(self) -> tuple[str, ...]:
+        """Ids of hosts that are not heard, because of which what came late of a network stays."""
+        return self._late.silent
+
     async def networks(self, space: str = "") -> Networks:
         """The networks of the address space ("" for any) and who takes part in them."""
         return await self._values.networks(space)

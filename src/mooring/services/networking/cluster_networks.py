@@ -164,6 +164,8 @@ class ClusterNetworks:
                 await plan.left.sweep()
                 await self._leave_strays(plan)
                 self._confirmed = self._clock.boot()
+            if silent := plan.networks.silent:
+                faults.append(_waits_for([plan.hosts.name(host) for host in silent]))
         except Unavailable as fault:
             faults.append(fault)
         return faults
@@ -277,6 +279,15 @@ class ClusterNetworks:
 
 def _is_in(thing: SharedSubnet | HostBlock | AddressClaim | Pool, part: HostNetwork) -> bool:
     return thing.space == part.shared.space and thing.subnet in part.shared.subnets
+
+
+def _waits_for(hosts: Sequence[str]) -> Conflict:
+    """What is told while something of networks that are not there is kept."""
+    return Conflict(
+        "something of a network that is not in the cluster any more stays there: a host that is not heard may have it",
+        holder=", ".join(f"host {host}" for host in hosts[:5]),
+        hint="start that host; if it is gone for good, `mooring cluster hosts forget` it",
+    )
 
 
 def docker_id(network: Network) -> str:
