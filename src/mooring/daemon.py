@@ -198,6 +198,7 @@ def build(config: Config, world: World, since: float) -> Daemon:
         services.endpoints,
         before_call=wait_until_loaded,
         on_activate=EngineStarts(len(config.driver_names), partial(_engine_started, services)).activated,
+        on_unavailable=services.keeping.refused_starts.note if services.keeping is not None else lambda _: None,
     )
     dns = dns_server(config, services, world, plugin.is_busy)
     look = partial(look_at_dns, config, services, dns) if dns is not None else no_dns_server
@@ -289,6 +290,7 @@ async def _run_tasks(
             endless.append(start("name follower", keeping.name_follower.run))
             endless.append(start("advertiser", keeping.advertiser.run))
             endless.append(start("networks everywhere", keeping.networks_everywhere.run))
+            endless.append(start("refused starts", keeping.refused_starts.run))
         if daemon.dns is not None:
             endless.append(start("DNS server", daemon.dns.run))
         if daemon.zones is not None:

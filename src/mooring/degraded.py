@@ -27,6 +27,7 @@ from mooring.adapters.host.tls import MutualTls
 from mooring.config import Config, ConfigurationInvalid, ProxyListener, Sound
 from mooring.core.faults import HTTP_STATUS, Fault, Unavailable
 from mooring.core.findings import Diagnosis, Finding
+from mooring.core.refused_starts import NOT_SERVING
 from mooring.daemon import OpenWorld, build, loop_factory, open_host, proxy_server, stop_signals
 from mooring.doors import link_names
 from mooring.servers.api.door import ApiDoor
@@ -54,7 +55,7 @@ def run(reason: str, sound: Sound, configuration: ReadConfiguration, manager: sy
     faulthandler.enable()
     if not logging.getLogger().handlers:
         start_logging("info", "auto", sys.stderr)
-    fault = Unavailable(f"mooring is not serving: {reason}", hint=HINT)
+    fault = Unavailable(f"{NOT_SERVING} {reason}", hint=HINT)
     log.error(str(fault))
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(serve(fault, sound, configuration, manager, open_host))

@@ -257,6 +257,16 @@ async def test_a_container_is_attached_with_addresses_and_detached(rig: Rig) -> 
     assert [each.network for each in (await ask(rig.engine, ident)).endpoints] == [web]
 
 
+async def test_a_container_is_started_unless_it_runs_or_is_gone(rig: Rig) -> None:
+    """Which is no error."""
+    ident = rig.create("db", Place("web"))
+    for _ in range(2):
+        await rig.engine.start_container(ident)
+        assert (await ask(rig.engine, ident)).running
+    rig.remove("db")
+    await rig.engine.start_container(ident)
+
+
 async def test_all_networks_are_listed_with_their_names(rig: Rig) -> None:
     """Whoever's driver; without their endpoints."""
     listed = {network.name: network for network in await rig.engine.all_networks()}

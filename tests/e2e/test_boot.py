@@ -103,7 +103,7 @@ def mended(machine: SystemdMachine, failure: Failure) -> None:
     eventually(lambda: serves(machine), "mooring serves again, by itself", WAIT, step=0.3)
     assert machine.systemctl("is-active", "mooring-away.socket", check=False).output == "inactive"
     # What dockerd wanted to give up meanwhile, as the published port, is found and taken back.
-    eventually(lambda: machine.docker("start", "ours", check=False).ok, "its container starts", WAIT, step=0.5)
+    eventually(lambda: running(machine, "ours"), "its container runs, by itself", WAIT, step=0.5)
     address = machine.docker("inspect", "-f", "{{.NetworkSettings.Networks.web.IPAddress}}", "ours").output
     assert "hello from a container" in machine.run("busybox", "wget", "-qO-", f"http://{address}/").output
     assert machine.docker(*PROXY, "ps", "-q").output

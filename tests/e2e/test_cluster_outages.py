@@ -100,14 +100,37 @@ def made(host: Host) -> bool:
 
 
 def test_a_host_that_was_off_gives_no_address_that_another_has(cluster: LabCluster) -> None:
-    """Its blocks are on its disk; it comes back with them, and nobody has an address twice."""
+    """Its blocks are on its disk; it comes back with them, and nobody has an address twice. Where it boots before etcd,
+    what Docker could not start runs once that answers."""
     one, _, three = cluster.hosts
     share(cluster)
+    options = ("--restart", "always", "--network", "shared")
+    for name in ("dynamic", "fixed"):
+        three.run_container(name, *options, "--label", f"mooring.key={name}" if name == "fixed" else "a=b")
     three.power_off()
     one.run_container("second", "--network", "shared")
+    for member in cluster.servers.members[:2]:
+        member.send(signal.SIGSTOP)
     three.boot()
+    eventually(lambda: "container fixed could not be started" in said(three), "who was refused is told of", 60, 0.5)
+    assert not runs(three, "fixed")
+    cluster.restore_members()
     cluster.wait_heard()
+    for name in ("dynamic", "fixed"):
+        eventually(lambda n=name: runs(three, n), f"{name} runs", 30, 0.5)  # type: ignore[misc]
+    assert "could not be started" not in said(three)
+    reach(one, three, "fixed")
     three.engine.api("DELETE", "/containers/first?force=1")
     three.run_container("second", "--network", "shared")
     reach(one, three, "second")
     assert address(one, "second") != address(three, "second")
+
+
+def runs(host: Host, container: str) -> bool:
+    """Whether its container does."""
+    return bool(host.engine.inspect(container)["State"]["Running"])
+
+
+def said(host: Host) -> str:
+    """What `mooring doctor` says."""
+    return host.mooring("doctor", check=False).output

@@ -60,7 +60,8 @@ class Container:
 
     mode: its network mode. mac: the container-wide one, on engines that use it (before 25, for the network whose name
     is the mode), else "". healthy: it has no health check, or one that succeeds; None where
-    whoever tells of it does not say that.
+    whoever tells of it does not say that. restarts: it has run before, and has a restart policy; failure: why its last
+    start failed, in the engine's words, "" where it did not: a list tells neither.
     """
 
     id: str
@@ -72,6 +73,8 @@ class Container:
     mode: str = ""
     mac: str = ""
     healthy: bool | None = True
+    restarts: bool = False
+    failure: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -241,6 +241,11 @@ class Engine(Protocol):
         Unavailable."""
         ...
 
+    async def start_container(self, container: str) -> None:
+        """The container (full id) runs, also where it did before, or is not there. Raises Conflict with the engine's
+        words when it cannot be started, Unavailable."""
+        ...
+
     async def create_network(self, wanted: EngineNetwork) -> str:
         """The network is there, which has no id yet; its full id. Raises Conflict with the engine's words, also where
         one of the name is there; Unavailable."""

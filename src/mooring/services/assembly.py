@@ -20,6 +20,7 @@ from mooring.services.containers.fixed_leases import Holders
 from mooring.services.containers.host_names import HostNames
 from mooring.services.containers.name_follower import NameFollower
 from mooring.services.containers.reattachment import Reattachment
+from mooring.services.containers.refused_starts import RefusedStarts
 from mooring.services.ipam.allocator import IpamPolicy
 from mooring.services.networking.assembly import Networking, Others, World, assemble_networking
 from mooring.services.networking.garbage_collector import MINIMUM_AGE
@@ -39,6 +40,7 @@ class Keeping(FixedAddresses):
     name_follower: NameFollower
     advertiser: Advertiser
     networks_everywhere: NetworksEverywhere
+    refused_starts: RefusedStarts
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,13 @@ def assemble(
         fixed = FixedAddresses(cache, engine, clock, holders, controller, adoption, reattachment, nudged)
         host_names = HostNames(cache, host.endpoint_index, zone)
         reconciler = ContainerReconciler(fixed, host.endpoints, repair_period, minimum_age, host_names.note_listed)
-        events = EngineEvents(fixed, reconciler, host.releases, ipam.kept_networks, host.repair.nudge)
+        refused_starts = RefusedStarts(cache, engine, clock, ipam.shared.would_refuse)
+
+        def arrived() -> None:
+            host.repair.nudge()
+            refused_starts.nudge()
+
+        events = EngineEvents(fixed, reconciler, host.releases, ipam.kept_networks, arrived)
         ipam.index.endpoint_containers.listen(host_names.note)
         dns_records = DnsRecords(cache, clock)
         advertiser = Advertiser(host.records, host.host_overlays, host_names)
@@ -88,6 +96,7 @@ def assemble(
             **_fields(fixed), container_reconciler=reconciler, watching=events, networks=NetworkAdmission(ipam, names),
             host_names=host_names, dns_records=dns_records, name_follower=NameFollower(host_names, dns_records, engine),
             advertiser=advertiser, networks_everywhere=everywhere,
+            refused_starts=refused_starts,
         )  # fmt: skip
     return Services(**_fields(host), holders=holders, keeping=keeping)
 

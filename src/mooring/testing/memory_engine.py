@@ -28,7 +28,7 @@ class MemoryEngine(Engine):
     up: whether it answers. described: network id -> all that it tells of the network; of others only id and name.
     names: network id -> name; a network without one is called by its id. strays: network id -> endpoints in it that
     belong to no container; those of running ones it knows. calls: how often it was asked anything. refuses: with which
-    words a reconnect, an attach or a detach is refused, "" when it is not. dies: it ends in the middle of one.
+    words a reconnect, an attach, a detach or a start is refused, "" when it is not. dies: it ends in the middle of one.
     """
 
     def __init__(self, ident: str = "engine-1") -> None:
@@ -163,6 +163,16 @@ class MemoryEngine(Engine):
             raise Conflict(f"Docker refuses: {self.refuses}")
         self.disconnect(container, network)
 
+    async def start_container(self, container: str) -> None:
+        """See Engine. It gets no endpoint; refuses: with which words it is refused."""
+        self._answer()
+        if container not in self._containers or self._containers[container].running:
+            return
+        if self.refuses:
+            self.fail(container, self.refuses)
+            raise Conflict(f"Docker refuses: {self.refuses}")
+        self.start(container)
+
     async def create_network(self, wanted: EngineNetwork) -> str:
         """See Engine."""
         self._answer()
@@ -233,10 +243,16 @@ class MemoryEngine(Engine):
     def start(self, ident: str, network: str = "", endpoint: str = "", *addresses: str) -> None:
         """`docker start`: it has the endpoint and the addresses in the network now."""
         self._change(ident, network, endpoint, *map(ip_address, addresses))
-        self._containers[ident] = replace(self._containers[ident], running=True)
+        self._containers[ident] = replace(self._containers[ident], running=True, failure="")
         if network:
             self._tell(EventKind.CONNECTED, ident, network)
         self._tell(EventKind.STARTED, ident)
+
+    def fail(self, ident: str, failure: str, *, restarts: bool = True, mode: str = "") -> None:
+        """It could not be started, with those words. restarts: it has a restart policy, and has run before."""
+        container = self._containers[ident]
+        mode = mode or container.mode
+        self._containers[ident] = replace(container, running=False, failure=failure, restarts=restarts, mode=mode)
 
     def check(self, ident: str, *, healthy: bool) -> None:
         """Its health check has succeeded, or failed often enough."""
@@ -328,6 +344,7 @@ def _naming(container_endpoint: ContainerEndpoint, addresses: Sequence[Address])
 
 
 def _listed(container: Container) -> Container:
-    """The container as a list has it: the MAC that its configuration asks for is not told, nor are its aliases."""
+    """The container as a list has it: the MAC that its configuration asks for is not told, nor are its aliases and
+    what became of its last start."""
     told = tuple(replace(each, wanted_mac="", aliases=None) for each in container.endpoints)
-    return replace(container, endpoints=told)
+    return replace(container, endpoints=told, restarts=False, failure="")

@@ -192,6 +192,10 @@ class DockerEngine(Engine):
         """See Engine. POST /networks/{id}/disconnect."""
         await self._post(f"/networks/{network}/disconnect", {"Container": container, "Force": False})
 
+    async def start_container(self, container: str) -> None:
+        """See Engine. POST /containers/{id}/start, which answers 304 where it runs."""
+        await self._post(f"/containers/{container}/start", {}, fine=(304, 404))
+
     async def create_network(self, wanted: EngineNetwork) -> str:
         """See Engine. POST /networks/create."""
         body = await self._post("/networks/create", creating(wanted))
@@ -202,19 +206,19 @@ class DockerEngine(Engine):
 
     async def remove_network(self, network: str) -> None:
         """See Engine. DELETE /networks/{id}."""
-        await self._post(f"/networks/{quote(network, safe='')}", None, "DELETE", gone=True)
+        await self._post(f"/networks/{quote(network, safe='')}", None, "DELETE", fine=(404,))
 
     async def _connect(self, container: str, network: str, place: dict[str, object]) -> None:
         await self._post(f"/networks/{network}/connect", {"Container": container, "EndpointConfig": place})
 
     async def _post(
-        self, target: str, body: dict[str, object] | None, method: str = "POST", gone: bool = False
+        self, target: str, body: dict[str, object] | None, method: str = "POST", fine: tuple[int, ...] = ()
     ) -> bytes:  # fmt: skip
-        """What it answers. gone: what is not there is as it is to be. Raises Conflict with what the engine says when it
-        refuses."""
+        """What it answers. fine: statuses that say that all is as it is to be. Raises Conflict with what the engine
+        says when it refuses."""
         async with self._asking(CHANGE):
             reply = await self._exchange(target, msgspec.json.encode(body) if body is not None else b"", method)
-        if reply.status >= 300 and not (gone and reply.status == 404):
+        if reply.status >= 300 and reply.status not in fine:
             try:
                 message = msgspec.json.decode(reply.body, type=MessageAnswer).message
             except msgspec.MsgspecError:

@@ -14,6 +14,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import msgspec
 
+from mooring.adapters.docker.container_states import ConfigAnswer, HostConfigAnswer, StateAnswer, healthy_by_status
 from mooring.core.containers import Container, ContainerEndpoint, EngineEndpoint, EngineNetwork, EngineSubnet
 from mooring.core.networks import Subnet
 
@@ -164,10 +165,6 @@ class SettingsAnswer(_Form):
         return {key: (each or _Endpoint()).endpoint(key, ids) for key, each in (self.networks or {}).items()}
 
 
-class _HostConfig(_Form):
-    network_mode: str | None = ""
-
-
 class ContainerRow(_Form):
     """GET /containers/json, one of them."""
 
@@ -177,13 +174,12 @@ class ContainerRow(_Form):
     state: str | None = ""
     status: str | None = ""
     labels: dict[str, str] | None = None
-    host_config: _HostConfig | None = None
+    host_config: HostConfigAnswer | None = None
     network_settings: SettingsAnswer | None = None
 
     def value(self, ids: Mapping[str, str]) -> Container:
         """As core knows it. ids: network name -> id."""
         own = [name for name in self.names or () if "/" not in name[1:]]  # the others are links to it
-        status = self.status or ""
         return Container(
             id=self.id,
             name=own[0].lstrip("/") if own else "",
@@ -191,44 +187,8 @@ class ContainerRow(_Form):
             created=self.created or 0.0, labels=self.labels or {},
             endpoints=_once((self.network_settings or SettingsAnswer()).endpoints(ids).values()),
             mode=(self.host_config.network_mode if self.host_config else "") or "",
-            healthy=None if _NO_HEALTH.search(status) else not status.endswith(_NOT_HEALTHY),
+            healthy=healthy_by_status(self.status or ""),
         )  # fmt: skip
-
-
-# How `Up 5 minutes (unhealthy)` ends where a health check does not succeed (moby container/state.go, String).
-_NOT_HEALTHY = ("(unhealthy)", "(health: starting)")
-# Such a status has no word on the check.
-_NO_HEALTH = re.compile(r"^Restarting |\(Paused\)$")
-
-
-class _Health(_Form):
-    status: str | None = ""
-
-
-class _State(_Form):
-    running: bool | None = False
-    health: _Health | None = None
-
-    @property
-    def is_healthy(self) -> bool:
-        """What the last check said."""
-        return self.health is not None and self.health.status == "healthy"
-
-
-class _HealthCheck(_Form):
-    test: list[str] | None = None
-
-
-class _Config(_Form):
-    labels: dict[str, str] | None = None
-    mac_address: str | None = ""
-    healthcheck: _HealthCheck | None = None
-
-    @property
-    def is_checked(self) -> bool:
-        """Whether there is a health check: NONE switches an image's off."""
-        test = self.healthcheck.test if self.healthcheck is not None else None
-        return bool(test) and test != ["NONE"]
 
 
 class ContainerAnswer(_Form):
@@ -237,17 +197,18 @@ class ContainerAnswer(_Form):
     id: str
     name: str | None = ""
     created: str | None = ""
-    state: _State | None = None
-    config: _Config | None = None
-    host_config: _HostConfig | None = None
+    state: StateAnswer | None = None
+    config: ConfigAnswer | None = None
+    host_config: HostConfigAnswer | None = None
     network_settings: SettingsAnswer | None = None
 
     def value(self, ids: Mapping[str, str], version: tuple[int, int] = (1, 0)) -> Container:
         """As core knows it. ids: network name -> id. version: of the API that the engine answered in."""
-        config = self.config or _Config()
+        config, state = self.config or ConfigAnswer(), self.state or StateAnswer()
+        host_config = self.host_config or HostConfigAnswer()
         settings = self.network_settings or SettingsAnswer()
         container_endpoints = settings.endpoints(ids)
-        mode = (self.host_config.network_mode if self.host_config else "") or ""
+        mode = host_config.network_mode or ""
         main = _main(mode, container_endpoints)
         for key, endpoint in container_endpoints.items():
             # The configuration has the main network's MAC on every engine (moby daemon/inspect.go fills it in again).
@@ -262,14 +223,16 @@ class ContainerAnswer(_Form):
         return Container(
             id=self.id,
             name=(self.name or "").lstrip("/"),
-            running=bool(self.state and self.state.running),
+            running=bool(state.running),
             # What a container that does not run has left of its last check says nothing.
-            healthy=not config.is_checked or bool(self.state and self.state.running and self.state.is_healthy),
+            healthy=not config.is_checked or bool(state.running and state.is_healthy),
             created=_seconds(self.created or ""),
             labels=config.labels or {},
             endpoints=_once(container_endpoints.values()),
             mode=mode,
             mac=_mac(config.mac_address) if version < _ENDPOINT_MACS else "",
+            restarts=host_config.restarts and state.has_run,
+            failure=(not state.running and state.error) or "",
         )
 
 

@@ -63,15 +63,17 @@ class ProtocolDoor:
         deadline: float = DEADLINE,
         internal: Callable[[str, Exception], str] = _internal,
         when_slow: str = "check `mooring status`, then try again",
+        on_unavailable: Callable[[str], None] = lambda _: None,
     ) -> None:
         """before_call: awaited before each call that waits. deadline: of a call, in seconds, that wait included.
         internal: what an exception that is no fault says to the user, by the method's name. when_slow: the hint of a
-        call that timed out."""
+        call that timed out. on_unavailable: told of each refusal for what may pass, as dockerd is."""
         self.methods = methods
         self._before_call = before_call
         self._deadline = deadline
         self._internal = internal
         self._when_slow = when_slow
+        self._on_unavailable = on_unavailable
 
     async def __call__(self, request: Request) -> Response:
         """The answer to any HTTP request; nothing is raised but cancellation."""
@@ -88,6 +90,8 @@ class ProtocolDoor:
             subject = _subject(message)
             body = await self._run(name, method, message)
         except Fault as fault:
+            if isinstance(fault, Unavailable):
+                self._on_unavailable(one_line(str(fault)))
             return self._refuse(name, _status(name, fault), str(fault), subject, started)
         except Exception as error:
             # The last guard: dockerd shows its user whatever comes, and a traceback is not for users.

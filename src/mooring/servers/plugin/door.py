@@ -89,16 +89,17 @@ class PluginDoor(ProtocolDoor):
         *,
         before_call: Callable[[], Awaitable[None]] = ready,
         on_activate: Callable[[int], None] = lambda _: None,
+        on_unavailable: Callable[[str], None] = lambda _: None,
         deadline: float = DEADLINE,
     ) -> None:
         """before_call: awaited before each call of a service. on_activate: told of each Plugin.Activate, with the
-        pid of who called. deadline: of a call, in seconds, that wait included."""
+        pid of who called. on_unavailable: as ProtocolDoor. deadline: of a call, in seconds, that wait included."""
         self._ipam = ipam
         self._networks = networks
         self._endpoints = endpoints
         self._on_activate = on_activate
         self._under_way = 0
-        super().__init__(self._table(), before_call=before_call, deadline=deadline)
+        super().__init__(self._table(), before_call=before_call, deadline=deadline, on_unavailable=on_unavailable)
 
     async def __call__(self, request: Request) -> Response:
         """As ProtocolDoor."""

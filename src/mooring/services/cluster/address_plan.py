@@ -113,6 +113,11 @@ class AddressPlan:
             )
         self.check_reached()
 
+    @property
+    def is_reached(self) -> bool:
+        """Whether what needs the cluster is not refused at once."""
+        return self.unreached is None and not self.restored.waiting
+
     def check_reached(self) -> None:
         """Raises Unavailable where the cluster was not reached just now: nobody waits for that again."""
         if self.restored.waiting:

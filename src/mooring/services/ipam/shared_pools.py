@@ -11,7 +11,7 @@ from mooring.core.blocks import division
 from mooring.core.faults import Conflict, Unavailable
 from mooring.core.keys import is_reservations
 from mooring.core.leases import State
-from mooring.core.networks import Address
+from mooring.core.networks import Address, Network
 from mooring.core.pools import Pool
 from mooring.core.requests import AddressRequest
 from mooring.ports import Clock
@@ -99,6 +99,11 @@ class SharedPools:
         """This host has no claim of the address, which nobody here has any more; the cluster is told when it can be."""
         if pool in self and self._cache.host_claim(pool.space, pool.subnet, address) is not None:
             await self.joined(pool).claims.release(pool.space, pool.subnet, address)
+
+    def would_refuse(self, network: Network) -> bool:
+        """Whether the network is the cluster's, which is not reached: some of what is asked for in it is refused."""
+        shared = any((part.space, part.subnet) in self._index.blocks for part in network.segments)
+        return shared and (self.plan is None or not self.plan.is_reached)
 
     def joined(self, pool: Pool) -> AddressPlan:
         """The plan, of which the pool is. Raises Unavailable without one."""

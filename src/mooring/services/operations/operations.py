@@ -203,6 +203,8 @@ def _further(
     began = now - clock.boot() + cluster.unreached_at if cluster.unreached_at is not None else now
     yield from unreached(cluster.unreached, began, services.cluster_runtime.waiting() if cluster.unreached else ())
     yield from services.cluster_runtime.evictions.findings()
+    if services.keeping is not None:
+        yield from services.keeping.refused_starts.findings()
     # Where the cluster is not reached, nothing else need be said of that.
     yield from turn_findings(
         (each for each in services.cluster_runtime.faults if not (cluster.unreached and isinstance(each, Unavailable))),

@@ -1,0 +1,184 @@
+"""Starting the containers that could not be started for want of us: the engine tries a restart policy once, at its own
+start or when a container ends, and never again.
+
+Rules: only whom the engine's own word shows refused by us, for what may pass, and whom it would start anew at its own
+next start; nobody while he would be refused again; each so many times, since what does not pass is not ours to force.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from mooring.core.containers import Container
+from mooring.core.faults import Fault
+from mooring.core.findings import Finding
+from mooring.core.networks import Network
+from mooring.core.refused_starts import NO_DAEMON, NOT_SERVING, follows, was_refused
+from mooring.ports import Clock, Engine
+from mooring.services.records.pacing import Pace
+from mooring.services.records.record_cache import RecordCache
+
+log = logging.getLogger(__name__)
+
+# Seconds between two looks at what has to be waited for, and at the engine after a refusal.
+PERIOD = 1.0
+PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+# Seconds after the last refusal in which the engine has written down whom it met.
+SETTLED = 60.0
+# Starts of one container, and of how many at once.
+TRIES = 10
+AT_ONCE = 4
+# Refusals that are remembered; the text of many says for how long something has been away.
+MOST = 10_000
+PACE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A container that is to be started. since: when it was seen first, seconds since the epoch. networks: which of
+    ours it is in."""
+
+    container: Container
+    since: float
+    networks: tuple[str, ...]
+
+
+class RefusedStarts:
+    """`run` for as long as the daemon lives. waiting: who was refused, at the last look."""
+
+    def __init__(
+        self, cache: RecordCache, engine: Engine, clock: Clock, would_refuse: Callable[[Network], bool]
+    ) -> None:
+        """would_refuse: whether a start in the network would be refused again."""
+        self._cache, self._engine, self._clock, self._would_refuse = cache, engine, clock, would_refuse
+        self._refusals: dict[str, float] = {}
+        self._tries: dict[str, int] = {}
+        self._wanted = asyncio.Event()
+        self._wanted.set()  # who was refused while this daemon did not serve
+        self._rounds, self._next = 0, 0.0
+        self._held_up: set[str] = set()
+        self.waiting: dict[str, Refused] = {}
+
+    def note(self, refusal: str) -> None:
+        """dockerd was refused something with these words, for what may pass."""
+        self._refusals.pop(refusal, None)
+        self._refusals[refusal] = now = self._clock.boot()
+        while len(self._refusals) > MOST:
+            del self._refusals[next(iter(self._refusals))]
+        self._rounds, self._next = 0, now + PERIOD  # dockerd writes it down after our answer
+        self._wanted.set()
+
+    def nudge(self) -> None:
+        """The engine answers, at first or again."""
+        self._rounds, self._next = 0, 0.0
+        self._wanted.set()
+
+    def findings(self) -> list[Finding]:
+        """Who waits to be started."""
+        return [
+            Finding(
+                f"not-started {refused.container.id}",
+                f"container {refused.container.name} could not be started: {refused.container.failure}",
+                "Docker's word on its last start",
+                refused.since,
+                f"it is started when that has passed; or `docker start {refused.container.name}`",
+            )
+            for refused in self.waiting.values()
+        ]
+
+    async def run(self) -> None:
+        """For ever; a daemon whom nobody was refused sleeps."""
+        while True:
+            await self._wanted.wait()
+            try:
+                await self.once()
+            except Exception:
+                # One container that nobody thought of must not end the daemon.
+                log.exception("a look at refused starts failed with an internal error")
+            await self._clock.sleep(PERIOD)
+
+    async def once(self) -> None:
+        """Look, if it is time to, and start who can be. Raises no Fault."""
+        now = self._clock.boot()
+        before, self._held_up = self._held_up, {ident for ident in self.waiting if self._is_held_up(ident)}
+        if before - self._held_up:
+            self.nudge()
+        if now < self._next or (self._held_up and len(self._held_up) == len(self.waiting)):
+            return  # who is held up is no reason to ask the engine
+        self._next = now + PAUSES[min(self._rounds, len(PAUSES) - 1)]
+        self._rounds += 1
+        try:
+            await self._look()
+        except Fault as fault:
+            log.debug("refused starts are not known: %s", fault)
+            return
+        self._held_up = {ident for ident in self.waiting if self._is_held_up(ident)}
+        given_up = {ident for ident, tries in self._tries.items() if tries >= TRIES}
+        await self._start([each for ident, each in self.waiting.items() if ident not in self._held_up | given_up])
+        last = max(self._refusals.values(), default=now - SETTLED)
+        if not self.waiting and now - last >= SETTLED:
+            self._refusals.clear()
+            self._tries.clear()
+            self._wanted.clear()
+
+    async def _look(self) -> None:
+        """waiting is who was refused. Raises Unavailable."""
+        refusals, before, pace = (*self._refusals, NOT_SERVING, NO_DAEMON), self.waiting, Pace(PACE)
+        _, containers = await self._engine.containers()
+        found: dict[str, Refused] = {}
+        for listed in containers:
+            await pace.step()
+            networks = tuple(each.network for each in listed.endpoints if self._cache.network(each.network) is not None)
+            if listed.running or not networks:
+                continue
+            container = await self._engine.container(listed.id)
+            if container is not None and was_refused(container, refusals):
+                since = before[container.id].since if container.id in before else self._clock.now()
+                found[container.id] = Refused(container, since, networks)
+        self.waiting = found
+
+    def _is_held_up(self, ident: str) -> bool:
+        networks = (self._cache.network(each) for each in self.waiting[ident].networks)
+        return any(network is not None and self._would_refuse(network) for network in networks)
+
+    async def _start(self, due: Iterable[Refused]) -> None:
+        """They run, or have been tried once more."""
+        places = asyncio.Semaphore(AT_ONCE)
+
+        async def one(refused: Refused) -> None:
+            async with places:
+                if await self._try(refused.container):
+                    await self._start_followers(refused.container)
+
+        async with asyncio.TaskGroup() as tasks:
+            for each in due:
+                tasks.create_task(one(each))
+
+    async def _try(self, container: Container) -> bool:
+        """Whether it runs now."""
+        self._tries[container.id] = tries = self._tries.get(container.id, 0) + 1
+        try:
+            await self._engine.start_container(container.id)
+        except Fault as fault:
+            more = "it is tried again" if tries < TRIES else "it is not tried again"
+            log.warning("container %s could not be started, %s: %s", container.name, more, fault)
+            return False
+        log.info("started container %s, which had been refused: %s", container.name, container.failure)
+        self.waiting.pop(container.id, None)
+        return True
+
+    async def _start_followers(self, started: Container) -> None:
+        """Who has the network of the container was refused for want of it."""
+        try:
+            _, containers = await self._engine.containers()
+            for listed in containers:
+                if listed.running or not listed.mode.startswith("container:"):
+                    continue
+                container = await self._engine.container(listed.id)
+                if container is not None and follows(container, started):
+                    await self._try(container)
+        except Fault as fault:
+            log.warning("who has the network of container %s could not be started: %s", started.name, fault)
