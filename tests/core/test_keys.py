@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.core.keys import compose_replica, is_on, key_in_words, key_of, outlives
+from mooring.core.keys import compose_replica, is_meant, is_on, key_in_words, key_of, outlives
 from mooring.core.networks import Sticky
 
 ID = "c0ffee" + "0" * 58
@@ -115,6 +115,23 @@ def test_a_key_says_yes_exactly_when_somebody_asks_for_it(labels: dict[str, str]
 def test_only_keys_of_their_own_outlive_a_container(key: str, expected: bool) -> None:
     """A key whose text happens to begin like a container's is still a key."""
     assert outlives(key) is expected
+
+
+@pytest.mark.parametrize(
+    ("key", "words", "expected"),
+    [
+        ("key:db", ("db", "key:db"), True),
+        ("name:web", ("web",), True),
+        ("port:p1", ("p1",), True),
+        ("compose:shop/db/1", ("shop/db/1", "shop/db", "compose:shop/db", "compose:shop/db/1"), True),
+        ("compose:shop/db/1", ("", "db", "shop", "shop/d", "shop/db/2"), False),
+        ("key:db", ("", "d", "key", "key:"), False),
+        (OWN, (OWN.partition(":")[2],), False),
+    ],
+)
+def test_a_key_is_meant_by_its_text_and_a_service_by_its_name(key: str, words: tuple[str, ...], expected: bool) -> None:
+    """As people write them who ask for what it has."""
+    assert {is_meant(key, what) for what in words} == {expected}
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
+import pytest
+
 from mooring.core.advertisements import Advertisement
+from mooring.core.faults import NotFound
 from mooring.core.networks import Address
 from mooring.core.pools import Pool
 from mooring.core.requests import AddressRequest, Role
@@ -14,6 +17,7 @@ from mooring.services.operations.explain import explain_address
 from mooring.services.operations.other_hosts import OtherHosts
 from mooring.services.operations.scenes import Scene
 from tests.services.fixed_hosts import FixedHost, fixed_world
+from tests.services.operators import operate
 
 
 async def explained(host: FixedHost, address: Address, remote: RemoteNames | None = None) -> Reason:
@@ -81,3 +85,34 @@ async def test_a_container_that_another_host_tells_of_is_named_without_a_questio
         assert (await explained(two, address, remote)).text[
             -1
         ] == "Host one has it, which is not heard: container shop."
+
+
+async def test_a_key_that_another_host_has_is_told_with_its_host() -> None:
+    """By its text, and whole; where the cluster cannot be asked, that is said; what nobody has is nobody's."""
+    async with fixed_world() as world:
+        one, two = world.hosts
+        address = (await one.create("db", "shop")).ipv4
+        lookup = operate(two).lookup
+        for what in ("shop", "key:shop"):
+            (reason,) = (await lookup.explain(what)).reasons
+            assert (reason.verdict, reason.address) == ("held", str(address))
+            assert reason.text[1].startswith("The cluster has it for key shop on host h1, ")
+            assert reason.text[2] == f"`mooring explain {address}` on host h1 says more."
+        with pytest.raises(NotFound, match=r"'shopping' holds an address; "):
+            await lookup.explain("shopping")
+        world.servers.cut("h2")
+        with pytest.raises(NotFound, match="'shop' holds an address on this host; other hosts may have it: "):
+            await lookup.explain("shop")
+
+
+async def test_what_is_kept_here_for_a_key_that_runs_elsewhere_is_not_all_that_is_said() -> None:
+    """The address moved with its key: this host's lease waits, and the container is on the other one."""
+    async with fixed_world() as world:
+        one, two = world.hosts
+        address = (await one.create("db", "shop")).ipv4
+        await one.docker_remove("db")
+        await world.turns()
+        await two.create("db", "shop")
+        (reason,) = (await operate(one).lookup.explain("shop")).reasons
+        assert reason.address == str(address)
+        assert reason.text[-1].startswith("The cluster has it for key shop on host h2, ")

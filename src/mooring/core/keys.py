@@ -51,6 +51,16 @@ def key_in_words(key: str) -> str:
     return f"key {key}"
 
 
+def is_meant(key: str, what: str) -> bool:
+    """Whether somebody who says this may mean the key: all of it, without its kind, or, of a compose service's replica,
+    without the number."""
+    kind, _, text = key.partition(":")
+    said = {key, text} if kind in ("key", "name", "compose", "port") else {key}
+    if kind == "compose":
+        said |= {key.rpartition("/")[0], text.rpartition("/")[0]}
+    return what != "" and what in said
+
+
 def key_of(labels: Mapping[str, str], name: str, sticky: Sticky, container: str) -> str:
     """What an address of the container belongs to in a network with this stickiness; "" for nothing.
 

@@ -13,6 +13,7 @@ from mooring.core.addresses import parse_address
 from mooring.core.containers import Container, Holder
 from mooring.core.endpoints import Endpoint
 from mooring.core.faults import BadRequest, Conflict, NotFound, Unavailable
+from mooring.core.keys import is_meant
 from mooring.core.label_words import Remark, asks
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Address, Network
@@ -94,7 +95,13 @@ class Lookup:
             return self._answer(
                 f"MAC {mac}", self._with_mac(mac), f"No lease and no endpoint has the MAC {mac}.", names
             )  # fmt: skip
-        return self._of_somebody(what, names)
+        if self._others is None:
+            return self._of_somebody(what, names)
+        try:
+            found = self._of_somebody(what, names)
+        except NotFound as nobody:
+            return await self._others.of_key(what, nobody)
+        return await self._others.beside(what, found)
 
     def _of_somebody(self, what: str, names: EngineNames) -> Explanation:
         name = what.lstrip("/")
@@ -241,8 +248,7 @@ class Lookup:
         return places
 
     def _of_key(self, what: str) -> list[Place]:
-        keys = {what, *(f"{kind}:{what}" for kind in ("key", "name", "compose", "port"))}
-        fixed = [_place(lease) for lease in self._fixed() if lease.key in keys]
+        fixed = [_place(lease) for lease in self._fixed() if is_meant(lease.key, what)]
         return fixed + [_place(lease) for lease in self._fixed_index.reserved_for(what)]
 
     def _of_name(self, name: str) -> list[Place]:

@@ -1,17 +1,19 @@
-"""What other hosts of the cluster have of an address, for somebody who asks this one.
+"""What other hosts of the cluster have of an address or a key, for somebody who asks this one.
 
 Rules: what a host has told of its containers costs no question; the cluster's store is asked where nobody has told of
-the address and nobody here uses it, and where it cannot be asked, that is said; an address is not called free while
-somebody else may have it.
+the address and nobody here uses it, or where no container here has an address of the key, and where it cannot be asked,
+that is said; an address is not called free while somebody else may have it.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from ipaddress import ip_address
 
 from msgspec.structs import replace
 
-from mooring.core.faults import Unavailable
+from mooring.core.faults import NotFound, Unavailable
+from mooring.core.keys import is_meant
 from mooring.core.leases import State
 from mooring.core.networks import Address
 from mooring.core.pools import Pool
@@ -33,6 +35,57 @@ class OtherHosts:
             return found
         address = ip_address(found.address)
         return replace(found, reasons=[await self._with(each, address) for each in found.reasons])
+
+    async def of_key(self, what: str, nobody: NotFound) -> Explanation:
+        """What other hosts have for the key, or for the compose service, of which nothing is here. nobody: raised where
+        they have nothing, with why the cluster could not say, where that is so."""
+        try:
+            reasons = await self._of_key(what)
+        except Unavailable as fault:
+            nobody.what += f" on this host; other hosts may have it: {fault.what}"
+            raise nobody from None
+        if not reasons:
+            raise nobody
+        return Explanation("", reasons, what)
+
+    async def beside(self, what: str, found: Explanation) -> Explanation:
+        """The explanation of who is called so, with what other hosts have where nobody here uses an address."""
+        if any(each.verdict not in ("kept", "none") for each in found.reasons):
+            return found
+        reasons = [await self._with(each, ip_address(each.address)) if each.address else each for each in found.reasons]
+        known = {each.address for each in reasons}
+        with suppress(Unavailable):
+            reasons += [each for each in await self._of_key(what) if each.address not in known]
+        return replace(found, reasons=reasons)
+
+    async def _of_key(self, what: str) -> list[Reason]:
+        """Raises Unavailable."""
+        return [
+            reason
+            for pool in sorted(self._cache.every(Pool), key=lambda pool: (pool.space, pool.created))
+            if pool in self._shared
+            for reason in await self._of_key_in(pool, what)
+        ]
+
+    async def _of_key_in(self, pool: Pool, what: str) -> list[Reason]:
+        plan = self._shared.joined(pool)
+        plan.check_reached()
+        reasons = []
+        for identity, _ in await plan.values.identities(pool.space, pool.subnet):
+            if not is_meant(identity.key, what):
+                continue
+            claim = (await plan.keys.decides(pool.space, pool.subnet, identity.address)).claim
+            if claim is None or claim.sequence != identity.sequence or claim.host == plan.member.host:
+                continue
+            text = [
+                f"{claim.address} is in subnet {pool.subnet}, which hosts share; nothing on this host holds it.",
+                f"The cluster has it for {plan.hosts.words(claim.held_by())}.",
+                f"`mooring explain {claim.address}` on host {plan.hosts.name(claim.host)} says more.",
+            ]
+            reasons.append(
+                Reason("held", pool.space, str(pool.subnet), pool.network, State.FIXED.value, text, str(claim.address))
+            )
+        return sorted(reasons, key=lambda each: int(ip_address(each.address)))
 
     async def _with(self, reason: Reason, address: Address) -> Reason:
         pool = next((each for each in self._cache.every(Pool) if self._is_of(reason, each)), None)
