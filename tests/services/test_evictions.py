@@ -80,6 +80,18 @@ async def test_whose_block_is_another_hosts_is_put_off_the_network(caplog: pytes
     assert caplog.text.count(finding.text) == 1
 
 
+async def test_who_ended_with_the_boot_before_is_not_told_to_run_on() -> None:
+    """A host that was forgotten comes back: of its containers nothing runs, and their records go without a word."""
+    host, other = await neighbours()
+    address = await run(host, "web")
+    await take_blocks(host, other)
+    host.kernel.facts.clear()
+    await host.turn(30.0)
+    assert not recorded(host, "web")
+    assert host.services.cache.lease("default", address) is None
+    assert told(host) == []
+
+
 async def test_whose_claim_was_taken_is_put_off_the_network() -> None:
     """Its neighbour stays."""
     host, other = await neighbours()

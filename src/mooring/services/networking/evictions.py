@@ -98,11 +98,15 @@ class Evictions:
         or claim of is to be put off: a daemon died before it could. Raises Unavailable."""
         if not self._index.blocks.any:
             return
-        living = {fact.name for fact in await self._kernel.observe() if isinstance(fact, Veth) and fact.living}
+        living = await self._living()
         for endpoint in self._cache.every(Endpoint):
             if host_end(endpoint.id) in living:
                 for address in self._lost(endpoint, boot):
                     self._owe(endpoint, address, "was another host's when this daemon started")
+
+    async def _living(self) -> set[str]:
+        """Names of the host's ends of interfaces that containers have. Raises Unavailable."""
+        return {fact.name for fact in await self._kernel.observe() if isinstance(fact, Veth) and fact.living}
 
     def _lost(self, endpoint: Endpoint, boot: str) -> Iterator[Address]:
         """The endpoint's addresses of the cluster's subnets that it does not have."""
@@ -137,17 +141,22 @@ class Evictions:
         return faults
 
     async def _evict(self, network: Network, endpoint: Endpoint, lost: str) -> None:
-        """The endpoint's interface is gone, and then its record. Raises Unavailable."""
+        """The endpoint's interface is gone, and then its record. Whose ended with the boot before, and runs no more, is
+        no container that runs on without. Raises Unavailable."""
+        runs = host_end(endpoint.id) in await self._living()
         name = self._index.endpoint_containers.name(endpoint.id)
         links = [fact for fact in endpoint_facts(network, endpoint) if isinstance(fact, Veth)]
         await self._kernel.apply([Remove(link) for link in links])
-        now = self._clock.now()
-        self._done[endpoint.id] = Eviction(network.id, endpoint.id, name, lost, now, self._clock.boot())
+        if runs:
+            now = self._clock.now()
+            self._done[endpoint.id] = Eviction(network.id, endpoint.id, name, lost, now, self._clock.boot())
         await self._endpoints.delete(network.id, endpoint.id, force=True)
 
     async def _tell(self, network: Network, endpoint: Endpoint, whose: Whose) -> None:
         """Who has the address by now is known where the cluster says so, and it is in the log."""
-        eviction = self._done[endpoint.id]
+        eviction = self._done.get(endpoint.id)
+        if eviction is None:
+            return
         for address in endpoint.addresses:
             segment = network.segment_of(address)
             if segment is not None and eviction.lost.startswith(f"{address} "):
