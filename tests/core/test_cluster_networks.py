@@ -42,10 +42,10 @@ def test_what_must_be_the_same_is_named_where_it_is_not() -> None:
         ("subnet", "10.30.0.0/24, fd00:30::/64", "10.30.0.0/24"),
         ("gateway", "10.30.0.1/24", "10.30.0.254/24"),
         ("aux-address", "router=10.30.0.9", "none"),
-        ("icc", "none", "off"),
-        ("internal", "none", "on"),
+        ("icc", "at its default", "off"),
+        ("internal", "at its default", "on"),
         ("mode", "vxlan", "bridge"),
-        ("mtu", "none", "1400"),
+        ("mtu", "at its default", "1400"),
     ]
 
 

@@ -212,7 +212,7 @@ async def test_what_cannot_be_shared_is_refused_and_leaves_nothing() -> None:
     with pytest.raises(BadRequest, match="subnets whose addresses Mooring gives"):
         await two.services.networks.create(NetworkRequest(ident, {"scope": "cluster"}, False, (segment,), ()))
     await make(one)
-    with pytest.raises(Conflict, match=r"has icc none, not off \(held by host web1\)"):
+    with pytest.raises(Conflict, match=r"has icc at its default, not off \(held by host web1\)"):
         await make(two, "app", scope="cluster", icc="off")
     await two.turn()
     assert kept(two) == []

@@ -203,7 +203,7 @@ async def test_what_another_host_has_is_refused_before_anything_is_begun() -> No
         await publish(one, dry=True)
     await remove(one, APP)
     await make(one, "app", mode="bridge", icc="off")
-    with pytest.raises(Conflict, match=r"has icc none, not off \(held by host web2\)"):
+    with pytest.raises(Conflict, match=r"has icc at its default, not off \(held by host web2\)"):
         await publish(one)
     await one.turn()
     assert kept(one) == []

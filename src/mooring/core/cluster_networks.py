@@ -123,7 +123,9 @@ def disagreements(known: ClusterNetwork, wanted: ClusterNetwork, vni: int = 0) -
     yield from _unlike("subnet", known.subnets, wanted.subnets)
     yield from _unlike("gateway", known.gateways, wanted.gateways)
     for word in sorted(known.options.keys() | wanted.options.keys()):
-        yield from _unlike(word, (known.options.get(word, ""),), (wanted.options.get(word, ""),))
+        usual = "none" if word == "aux-address" else "at its default"
+        theirs, ours = (each.options.get(word) or usual for each in (known, wanted))
+        yield from _unlike(word, (theirs,), (ours,))
     if vni and known.vni and vni != known.vni:
         yield "vni", str(known.vni), str(vni)
 
