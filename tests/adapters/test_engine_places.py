@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from mooring.adapters.docker.engine_places import naming, place_in
+from mooring.core.everywhere import NetworkEverywhere
 from mooring.core.faults import Conflict
 from tests.adapters.test_docker_engine import Script, engine, no, ok
 
@@ -71,6 +72,18 @@ async def test_a_reconnect_that_is_refused_puts_the_container_back(tmp_path: Pat
         with pytest.raises(Conflict, match="Docker refuses: Address already in use"):
             await docker.reconnect("c", "n", await docker.place("c", "n"), [])
     assert script.asked == ["/containers/c/json", "/networks/n/disconnect", *["/networks/n/connect"] * 2]
+
+
+async def test_what_a_plugin_says_is_to_be_done_is_the_refusals_hint(tmp_path: Path) -> None:
+    """Where that is this one, behind the engine: people look for it there."""
+    said = "IpamDriver.RequestPool: subnet 10.1.0.0/24 is in use (held by network a); choose another subnet"
+    async with engine(tmp_path, {"/networks/create": no(409, said)}) as docker:
+        with pytest.raises(Conflict) as refused:
+            await docker.create_network(
+                NetworkEverywhere(name="a", id="", subnets=(), options={}).for_engine("mooring")
+            )
+    assert refused.value.what.endswith("is in use (held by network a)")
+    assert refused.value.hint == "choose another subnet"
 
 
 async def test_who_goes_away_in_the_middle_of_a_reconnect_leaves_nobody_without_a_network(tmp_path: Path) -> None:

