@@ -10,7 +10,7 @@ from mooring.core.cluster_hosts import tag_of
 from mooring.core.dns_views import DnsServerView
 from mooring.core.faults import Unavailable
 from mooring.core.findings import Finding, Report
-from mooring.core.networks import Network
+from mooring.core.networks import Network, Scope
 from mooring.core.subnet_index import Holdings
 from mooring.core.times import moment
 from mooring.ports import Clock, Engine
@@ -177,13 +177,14 @@ def _membership(services: Services, world: World, daemon: DaemonFacts) -> Cluste
 
 
 async def _has(services: Services) -> Holdings:
-    """The subnets that this host reaches, or is in, and those of its networks. Raises Unavailable."""
+    """The subnets that this host reaches, or is in, and those of its networks, but for what is in a cluster already: it
+    may join that one again. Raises Unavailable."""
     host = await services.ipam.host.look()
     held = host.routes.copy()
     for interface, holder in host.addresses.items():
         held.add(interface.network, holder)
     for network in services.cache.every(Network):
-        for segment in network.segments:
+        for segment in network.segments if network.options.scope is not Scope.CLUSTER else ():
             held.add(segment.subnet, f"network {network.id[:12]}")
     return held
 
