@@ -20,6 +20,8 @@ async def test_a_network_is_asked_for_and_hosts_are_followed(
     assert await daemon.run("cluster", "init", "--endpoint", ETCD, "--name", "web1") == 0
     await daemon.host.services.cluster_runtime.once()
     capsys.readouterr()
+    assert await daemon.run(*CREATE, "--dry-run") == 0
+    assert capsys.readouterr().out == "web1: would make it when it is back, as it is not heard\n"
     assert await daemon.run(*CREATE, "--wait", "1") == 0
     assert capsys.readouterr().out == "web1: has not answered, and is not heard: it follows when it is back\n"
     await daemon.host.operations.cluster.attempt()
@@ -29,6 +31,8 @@ async def test_a_network_is_asked_for_and_hosts_are_followed(
     await keeping.networks_everywhere.once()
     assert await daemon.run("network", "ls", "--everywhere") == 0
     assert "web1 made" in capsys.readouterr().out
+    assert await daemon.run("network", "rm", "--everywhere", "app", "--dry-run") == 0
+    assert capsys.readouterr().out == "web1: would remove it\n"
     assert await daemon.run("network", "rm", "--everywhere", "app", "--dry-run", "--format", "json") == 0
     assert json.loads(capsys.readouterr().out)["ending"] is True
     assert await daemon.run("network", "rm", "app") == 2

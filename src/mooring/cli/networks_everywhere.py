@@ -119,7 +119,10 @@ def follow(view: EverywhereView, look: Callable[[], EverywhereView], wait: int, 
             view = ended(view)
     if not printed(view, form):
         for row in view.hosts:
-            if row.state == "waiting":
+            if row.state == "waiting" and view.dry_run:
+                later = "" if row.heard else " when it is back, as it is not heard"
+                click.echo(clean(f"{row.name}: would {'remove' if view.ending else 'make'} it{later}"))
+            elif row.state == "waiting":
                 later = "" if row.heard else ", and is not heard: it follows when it is back"
                 click.echo(clean(f"{row.name}: has not answered{later}"))
     refused = any(row.state == "refused" for row in view.hosts)
