@@ -185,14 +185,14 @@ def _print(view: ClusterView) -> None:
 
 
 @cluster.command("leave")
-@click.option("--force", is_flag=True, help="Also when the cluster cannot be reached.")
+@click.option("--force", is_flag=True, help="Also while it has something there, or the cluster cannot be reached.")
 @dry_run_option
 @format_option
 @pass_connection
 def leave(connection: Connection, force: bool, dry_run: bool, form: str) -> None:
     """Take this host out of its cluster. Refused while it has something there.
 
-    After --force without the cluster its record stays there, until `mooring cluster hosts forget` on another host.
+    After --force its record stays there in both cases, until `mooring cluster hosts forget` on another host.
 
     \b
     Example:
@@ -215,18 +215,25 @@ def publish(connection: Connection, network: str, dry_run: bool, form: str) -> N
 
     Its containers go on with their addresses and interfaces. Every address that is in use, or kept for a key, is
     claimed in the cluster. It is refused where one is another host's, where the subnet overlaps another network of the
-    cluster, and where an option is not as on the hosts that take part; then nothing has changed.
+    cluster, and where an option is not as on the hosts that take part; then nothing has changed. How many addresses are
+    still to be claimed is said meanwhile.
 
     \b
     Example:
       mooring cluster publish web --dry-run
       mooring cluster publish web
     """
+    from mooring.cli.long_requests import PATIENCE, awaited
     from mooring.cli.tables import clean, printed
 
     if not network.strip():
         raise click.BadParameter("must not be empty", param_hint="NETWORK")
-    reply = connection.client.publish_network(network.strip(), dry_run=dry_run)
+    patient = connection.client
+    patient.timeout = PATIENCE
+    reply = awaited(
+        lambda: patient.publish_network(network.strip(), dry_run=dry_run),
+        lambda: [f"still waiting: {line}" for line in connection.client.cluster().waiting],
+    )
     if printed(reply, form):
         return
     who = f"network {reply.name or reply.network[:12]} ({', '.join(reply.subnets)})"
