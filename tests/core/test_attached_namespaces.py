@@ -6,7 +6,6 @@ from dataclasses import replace
 from ipaddress import ip_address, ip_interface, ip_network
 
 from mooring.core.attached_namespaces import (
-    NamespaceView,
     described,
     endpoint_of,
     facts_of,
@@ -16,6 +15,7 @@ from mooring.core.attached_namespaces import (
 )
 from mooring.core.datapath import host_end
 from mooring.core.endpoints import Endpoint
+from mooring.core.namespace_views import NamespaceView
 from mooring.core.sandboxes import NamespaceAddress, NamespaceFact, NamespaceLink, NamespaceRoute
 
 

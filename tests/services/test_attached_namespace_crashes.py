@@ -8,10 +8,10 @@ from ipaddress import ip_interface
 
 import pytest
 
-from mooring.core.attached_namespaces import NamespaceView
 from mooring.core.datapath import host_end
 from mooring.core.endpoints import Endpoint
 from mooring.core.leases import State
+from mooring.core.namespace_views import NamespaceView
 from mooring.core.plumbing import Inside, Veth
 from mooring.services.networking.garbage_collector import MINIMUM_AGE
 from mooring.services.operations.attached_namespaces import Namespace

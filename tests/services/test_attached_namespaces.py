@@ -8,11 +8,12 @@ from ipaddress import ip_address, ip_interface
 
 import pytest
 
-from mooring.core.attached_namespaces import NamespaceView, endpoint_of
+from mooring.core.attached_namespaces import endpoint_of
 from mooring.core.datapath import host_end
 from mooring.core.endpoints import Endpoint, State
 from mooring.core.faults import BadRequest, Conflict, Fault, NotFound
 from mooring.core.leases import State as LeaseState
+from mooring.core.namespace_views import NamespaceView
 from mooring.core.networks import Network
 from mooring.core.plumbing import GuardedPort, Inside, Veth
 from mooring.core.pools import Pool

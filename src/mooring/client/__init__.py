@@ -31,7 +31,6 @@ from mooring.client.networks import Networks
 from mooring.client.subnet_pools import SubnetPools
 from mooring.client.tenants import Tenants
 from mooring.client.vnics import Vnics
-from mooring.core.attached_namespaces import NamespaceView
 from mooring.core.cluster_views import (
     CheckRow,
     ClusterHostRow,
@@ -46,9 +45,8 @@ from mooring.core.dns_views import DnsAnswer, DnsRow
 from mooring.core.faults import BadRequest, Conflict, Exhausted, Fault, Forbidden, NotFound, Unavailable
 from mooring.core.filters import SubnetPoolOrigin
 from mooring.core.findings import Diagnosis, Finding, Report
-from mooring.core.leases import State
-from mooring.core.network_ports import PortState
-from mooring.core.networks import Mode
+from mooring.core.namespace_views import NamespaceView
+from mooring.core.states import Mode, PortState, State
 from mooring.core.views import (
     LARGEST,
     AddressOwner,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mooring.client.asking import Asking
-from mooring.core.leases import State
+from mooring.core.states import State
 from mooring.core.views import LeaseRow, PoolDetail, PoolRow
 from mooring.wire.api import ChangesReply, FixContainer, Hold, MoveLease, Release, Reserve
 

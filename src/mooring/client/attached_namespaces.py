@@ -6,7 +6,7 @@ mooring.attaching does what has to be done inside as well.
 from __future__ import annotations
 
 from mooring.client.asking import Asking
-from mooring.core.attached_namespaces import NamespaceView
+from mooring.core.namespace_views import NamespaceView
 from mooring.wire.api import AttachNamespace, ConfirmNamespace, DetachNamespace
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mooring.client.asking import Asking
-from mooring.core.network_ports import PortState
+from mooring.core.states import PortState
 from mooring.core.views import PortDetail, PortRow
 from mooring.wire.api import CreatePort, PortReply, RemovePort, SetPort
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mooring.client.asking import Asking
-from mooring.core.networks import Mode
+from mooring.core.states import Mode
 from mooring.core.views import NetworkDetail, NetworkRow
 
 

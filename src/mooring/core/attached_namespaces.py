@@ -11,9 +11,8 @@ from collections.abc import Iterable
 from hashlib import sha256
 from ipaddress import ip_address, ip_interface, ip_network
 
-import msgspec
-
 from mooring.core.endpoints import Endpoint
+from mooring.core.namespace_views import NamespaceInterface, NamespaceView, NamespaceWay
 from mooring.core.sandboxes import NamespaceAddress, NamespaceFact, NamespaceLink, NamespaceRoute
 
 # No id of an engine's has a `-`.
@@ -38,43 +37,6 @@ def sandbox_key(identity: str) -> str:
 def namespace_name(endpoint: Endpoint) -> str:
     """The namespace for a sentence. Its name is not known when a lost store was read from the kernel."""
     return f"namespace {endpoint.name or endpoint.id[:12]}"
-
-
-class NamespaceInterface(msgspec.Struct, frozen=True):
-    """An interface that is to be in the namespace. endpoint: its mark. name: inside; source: on the host, until it is
-    fetched. ipv6: whether it has that family."""
-
-    endpoint: str
-    name: str
-    source: str
-    mac: str
-    ipv6: bool
-    addresses: list[str]
-
-
-class NamespaceWay(msgspec.Struct, frozen=True):
-    """A route that is to be in the namespace. via: the next hop, "" for none. link: the interface's name inside."""
-
-    destination: str
-    via: str
-    link: str
-
-
-class NamespaceView(msgspec.Struct, frozen=True):
-    """A network namespace in a network, or out of it.
-
-    name: what it is called here. network: full id. endpoint: id of its endpoint. addresses: those it has there, or had.
-    changed: False when it was so already. interfaces, routes: all that it is to have of Mooring's, of every network.
-    """
-
-    name: str
-    network: str
-    network_name: str
-    endpoint: str
-    addresses: list[str]
-    changed: bool
-    interfaces: list[NamespaceInterface] = []
-    routes: list[NamespaceWay] = []
 
 
 def described(facts: Iterable[NamespaceFact]) -> tuple[list[NamespaceInterface], list[NamespaceWay]]:

@@ -13,8 +13,7 @@ from typing import Annotated, Generic, TypeVar
 import msgspec
 from msgspec import Meta
 
-from mooring.core.leases import State
-from mooring.core.network_ports import PortState
+from mooring.core.states import PortState, State
 
 R = TypeVar("R")
 

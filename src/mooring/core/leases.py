@@ -17,24 +17,9 @@ import msgspec
 
 from mooring.core.faults import Conflict
 from mooring.core.networks import Address
+from mooring.core.states import State as State
+from mooring.core.states import TableKey
 from mooring.core.whom import means, whom_in_words
-
-
-class TableKey(Enum):
-    """Looked up in the table at every change of a lease: so the hash is no call of Python's, as that of an Enum is."""
-
-    __hash__ = object.__hash__
-
-
-class State(TableKey):
-    """What an address is held as."""
-
-    GATEWAY = "gateway"
-    AUXILIARY = "auxiliary"
-    DYNAMIC = "dynamic"
-    FIXED = "fixed"
-    RESERVED = "reserved"
-    COOLING = "cooling"
 
 
 class Active(msgspec.Struct, frozen=True, gc=False):

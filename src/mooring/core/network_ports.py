@@ -8,7 +8,6 @@ ends a port.
 from __future__ import annotations
 
 import re
-from enum import Enum
 
 import msgspec
 
@@ -18,20 +17,12 @@ from mooring.core.keys import PORT_KEY
 from mooring.core.leases import Event, Lease, Place, changed, cooled
 from mooring.core.networks import Address, stable_mac
 from mooring.core.reservations import LATEST
+from mooring.core.states import PortState as PortState
 
 # As Docker has it for containers, and no longer than a name in DNS.
 _NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.-]{0,62}", re.ASCII)
 # What every container may have in one network.
 _EACH = "a container has one address of each family in a network"
-
-
-class PortState(Enum):
-    """Neutron's words. ACTIVE: an endpoint in a sandbox has it. BUILD: it was promised to an endpoint that is being
-    made. DOWN: neither, also while an endpoint has it that is in no sandbox yet."""
-
-    ACTIVE = "ACTIVE"
-    BUILD = "BUILD"
-    DOWN = "DOWN"
 
 
 class NetworkPort(msgspec.Struct, frozen=True, kw_only=True):

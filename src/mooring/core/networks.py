@@ -13,17 +13,11 @@ from enum import Enum
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 
+from mooring.core.states import Mode as Mode
+
 Address = IPv4Address | IPv6Address
 Subnet = IPv4Network | IPv6Network
 Interface = IPv4Interface | IPv6Interface
-
-
-class Mode(Enum):
-    """How a network is built in the kernel; HANDOFF: by somebody else, who has made the interfaces before."""
-
-    BRIDGE = "bridge"
-    HANDOFF = "handoff"
-    NULL = "null"
 
 
 class GatewayMode(Enum):

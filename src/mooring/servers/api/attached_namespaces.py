@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mooring.core.addresses import parse_address
-from mooring.core.attached_namespaces import NamespaceView
+from mooring.core.namespace_views import NamespaceView
 from mooring.servers.api.routes import route
 from mooring.services.operations.attached_namespaces import Namespace
 from mooring.services.operations.operations import Operations

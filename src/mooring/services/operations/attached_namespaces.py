@@ -12,18 +12,12 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Interface, IPv6Interface
 
-from mooring.core.attached_namespaces import (
-    NamespaceView,
-    described,
-    endpoint_of,
-    is_namespaces,
-    namespace_name,
-    sandbox_key,
-)
+from mooring.core.attached_namespaces import described, endpoint_of, is_namespaces, namespace_name, sandbox_key
 from mooring.core.datapath import host_end
 from mooring.core.endpoints import Attachment, Endpoint, State
 from mooring.core.faults import BadRequest, Conflict, Exhausted, NotFound, Unavailable
 from mooring.core.leases import is_over
+from mooring.core.namespace_views import NamespaceView
 from mooring.core.networks import OUR_IPAM, Address, Interface, Network, Origin, stable_mac
 from mooring.core.plumbing import GuardedPort, Remove
 from mooring.core.requests import AddressRequest, EndpointRequest, JoinRequest, Role
