@@ -78,6 +78,23 @@ def test_why_there_is_no_connection_is_told_shortly(details: str, words: str) ->
     assert str(unreachable("https://e:1", details)) == f"etcd at https://e:1 cannot be reached: {words}"
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "details", "text"),
+    [
+        ("https://e:1", f"{ALL} UNKNOWN: ipv4:1.2.3.4:1: tcp handshaker shutdown", "it does not answer"),
+        ("https://e:1", f"{ALL} UNKNOWN: Failed to create security handshaker.", "are authority, certificate and key"),
+        (
+            "http://e:1",
+            f"{ALL} UNKNOWN: ipv4:1.2.3.4:1: Socket closed",
+            "Socket closed; if it wants TLS, write https://",
+        ),
+    ],
+)
+def test_what_a_stranger_gets_wrong_is_told_in_his_words(endpoint: str, details: str, text: str) -> None:
+    """A member that is off, an authority that is none, and TLS left out."""
+    assert text in str(unreachable(endpoint, details))
+
+
 @pytest.mark.parametrize("details", ["Stream removed (Socket closed)", "failed to connect to all addresses"])
 def test_a_connection_that_ended_is_a_member_that_cannot_be_reached(details: str) -> None:
     """Whatever gRPC calls it, which depends on when it ended: an operator reads one thing."""

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import os
 import re
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import Enum
@@ -25,7 +26,8 @@ try:
     import grpc.aio
 except ImportError as missing:
     raise Unavailable(
-        f"the cluster's store is asked by gRPC, which is not installed: {missing}", hint="install mooring-net[cluster]"
+        f"the cluster's store is asked by gRPC, which is not installed: {missing}",
+        hint=f"`{sys.executable} -m pip install grpcio`, or Debian's python3-grpcio",
     ) from None
 
 logging.getLogger("grpc").setLevel(logging.WARNING)
@@ -109,7 +111,12 @@ def meaning_of(endpoint: str, code: str, details: str) -> Unavailable:
 def unreachable(endpoint: str, details: str) -> Refused:
     """The fault for a connection that cannot be had. details: gRPC's words, of which the last are the ones."""
     words = re.sub(r"^.*last error: \w+: (ipv[46]:\S+: )?", "", details)
-    hint = "are authority, certificate and key those of this etcd, and has none ended?" if "TSI" in words else ""
+    words = words.replace("tcp handshaker shutdown", "it does not answer")
+    hint = ""
+    if "TSI" in words or "security handshaker" in words:
+        hint = "are authority, certificate and key those of this etcd, and has none ended?"
+    elif endpoint.startswith("http:") and words == "Socket closed":
+        hint = "if it wants TLS, write https:// and give authority, certificate and key"
     return Refused(f"etcd at {endpoint} cannot be reached: {words or 'no reason given'}", hint=hint)
 
 
