@@ -11,7 +11,13 @@ from mooring.core.faults import Conflict, Unavailable
 from mooring.core.networks import Network, NetworkOptions, Segment
 from mooring.core.overlays import Overlay
 from mooring.services.networking.assembly import World
-from mooring.services.operations.cluster_checks import mtu_findings, port_findings, turn_findings, unread_findings
+from mooring.services.operations.cluster_checks import (
+    mtu_findings,
+    narrow_findings,
+    port_findings,
+    turn_findings,
+    unread_findings,
+)
 from mooring.services.operations.inspection import DaemonFacts
 from mooring.services.operations.operations import operations
 from tests.services.member_hosts import members
@@ -70,6 +76,25 @@ def test_a_host_whose_tunnels_have_another_port_is_told() -> None:
     (finding,) = port_findings(hosts, 4790, 7.0)
     assert finding.text == "host web2 has its tunnels at UDP port 4795, this one at 4790: neither hears the other"
     assert "vxlan_port" in finding.remedy
+
+
+def test_a_host_with_a_smaller_underlay_than_this_one_is_told() -> None:
+    """What it cannot receive is lost without a word (libnetwork#1021), but where the network's own MTU fits."""
+    hosts = [
+        ClusterHost(
+            id=name, name=name, machine=name, boot="b", underlay=Underlay("10.0.0.1", "eth0", mtu), version="1",
+            joined=0.0,
+        )
+        for name, mtu in (("web1", 1500), ("web2", 1400), ("web3", 9000))
+    ]  # fmt: skip
+    overlay = Overlay(7, ip_address("192.0.2.1"), 1500)
+    (finding,) = narrow_findings(hosts, [(network(), overlay)], 7.0)
+    assert finding.text == (
+        "host web2 has an MTU of 1400 on eth0: full packets of this one's containers, up to 1500 bytes in the tunnel, "
+        "are lost there"
+    )
+    assert list(narrow_findings(hosts, [(network(1350), overlay)], 7.0)) == []
+    assert list(narrow_findings(hosts, [], 7.0)) == []
 
 
 async def test_the_doctor_tells_them() -> None:

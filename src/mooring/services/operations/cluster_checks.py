@@ -12,7 +12,7 @@ from mooring.core.datapath import LEAST_MTU6
 from mooring.core.faults import Fault
 from mooring.core.findings import Finding
 from mooring.core.networks import Network
-from mooring.core.overlays import OVERHEAD, Overlay
+from mooring.core.overlays import OVERHEAD, Overlay, fitted_mtu
 
 
 def turn_findings(faults: Iterable[Fault], now: float) -> Iterator[Finding]:
@@ -35,6 +35,30 @@ def port_findings(hosts: Iterable[ClusterHost], port: int, now: float) -> Iterat
         text = f"host {host.name} has its tunnels at UDP port {host.vxlan_port}, this one at {port}"
         remedy = "set `vxlan_port` to the same on all hosts, and restart the daemons"
         yield Finding(f"vxlan_port {host.id}", f"{text}: neither hears the other", "the host's record", now, remedy)
+
+
+def narrow_findings(
+    hosts: Iterable[ClusterHost], overlays: Iterable[tuple[Network, Overlay]], now: float
+) -> Iterator[Finding]:
+    """Hosts whose underlay is too small for what this one may send to them, which nobody tells the sender."""
+    longest = max(
+        (
+            fitted_mtu(network, overlay) + OVERHEAD[overlay.local.version]
+            for network, overlay in overlays
+            if not network.options.encrypted
+        ),
+        default=0,
+    )
+    for host in hosts:
+        if host.underlay.mtu < longest:
+            text = f"host {host.name} has an MTU of {host.underlay.mtu} on {host.underlay.link}"
+            yield Finding(
+                f"narrow {host.id}",
+                f"{text}: full packets of this one's containers, up to {longest} bytes in the tunnel, are lost there",
+                "the host's record",
+                now,
+                "give the underlay of all hosts one MTU, or make the networks with `-o mtu=`",
+            )
 
 
 def mtu_findings(overlays: Iterable[tuple[Network, Overlay]], now: float) -> Iterator[Finding]:

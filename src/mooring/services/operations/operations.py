@@ -25,7 +25,13 @@ from mooring.services.operations.attached_namespaces import AttachedNamespaces
 from mooring.services.operations.attachments import Attachments
 from mooring.services.operations.checks import unreached
 from mooring.services.operations.claim_moves import ClaimMoves
-from mooring.services.operations.cluster_checks import mtu_findings, port_findings, turn_findings, unread_findings
+from mooring.services.operations.cluster_checks import (
+    mtu_findings,
+    narrow_findings,
+    port_findings,
+    turn_findings,
+    unread_findings,
+)
 from mooring.services.operations.cluster_network_rows import ClusterNetworkRows
 from mooring.services.operations.cluster_rows import ClusterRows
 from mooring.services.operations.denials import Denials
@@ -217,3 +223,4 @@ def _further(
     yield from mtu_findings(opened, now)
     if opened and (plan := services.ipam.shared.plan) is not None:
         yield from port_findings(plan.hosts.hosts, services.host_overlays.port, now)
+        yield from narrow_findings(plan.hosts.hosts, opened, now)
