@@ -178,3 +178,16 @@ async def test_text_that_cannot_be_written_is_left_out() -> None:
     rig.want(1)
     await rig.writer.settle()
     assert rig.there() == [1]
+
+
+async def test_who_may_have_been_forgotten_writes_nothing() -> None:
+    """Until it is known that it was not: then all that is wanted by then."""
+    rig, strange = Rig(), [True]
+    rig.writer = AdvertisementWriter(rig.clock, lambda: bool(strange))
+    rig.writer.enter(rig.client, HOST)
+    rig.want(1)
+    await rig.writer.settle()
+    assert rig.there() == []
+    strange.clear()
+    await rig.writer.settle()
+    assert rig.there() == [1]

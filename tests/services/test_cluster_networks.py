@@ -342,6 +342,7 @@ async def test_a_forgotten_host_is_in_no_network() -> None:
     one.clock.advance(20.0)
     await plan.sessions.standing(gone)
     one.clock.advance(5.0)
+    await one.membership.attempt()
     await plan.forget(gone)
     assert [key for key, value in shared(one).items() if gone in key or gone.encode() in value] == []
     networks = [key for key in shared(one) if key.startswith("net/")]

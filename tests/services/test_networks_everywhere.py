@@ -86,6 +86,8 @@ async def test_a_refusal_is_told_everywhere_and_tried_again() -> None:
     await take_up(two)
     assert names(two) == []
     one.clock.advance(31.0)
+    for host in (one, two):
+        await host.membership.attempt()
     await take_up(two)
     assert states(await asking(one).view("app"))["web2"] == "made"
 
@@ -186,6 +188,7 @@ async def test_a_network_that_was_published_is_one_that_is_asked_for() -> None:
     assert "is there already, with scope none" in (await asking(host).view("app")).hosts[0].why
     await host.services.published_networks.publish(ident)
     host.clock.advance(31.0)
+    await host.membership.attempt()
     await take_up(host)
     assert states(await asking(host).view("app")) == {"web1": "made"}
     await asking(host).remove("app", dry=False)

@@ -254,6 +254,7 @@ async def test_an_address_of_a_key_comes_along_unless_the_key_has_another() -> N
     assert (kept_claim.claim.key, kept_claim.claim.boot, kept_claim.phase) == ("key:db", "", Phase.HELD)
     await one.turn(25.0)
     assert one.runtime.faults == ()
+    await two.membership.attempt()
     await make(two, "other", "10.31.0.0/24", mode="bridge")
     await remove(two, "other".ljust(64, "0"))
     await local(two)

@@ -11,7 +11,7 @@ import pytest
 from mooring.core.cluster_hosts import Underlay
 from mooring.core.cluster_networks import HostNetwork
 from mooring.core.endpoints import Endpoint
-from mooring.core.faults import Fault
+from mooring.core.faults import Fault, Unavailable
 from mooring.core.networks import Address
 from mooring.core.plumbing import Member
 from mooring.services.operations.cluster_rows import ClusterRows
@@ -174,3 +174,51 @@ async def test_a_host_with_another_address_is_reached_there(hosts: list[MemberHo
     await settle(hosts)
     two.setup.links, three.setup.links = three.setup.links, two.setup.links
     await settle(hosts)
+
+
+def about(host: MemberHost) -> list[str]:
+    """What the cluster has of the host but its mark."""
+    ident = host.membership.entered()[0].host
+    found = [key for key, value in host.servers.records.items() if ident in key or ident.encode() in value]
+    return [key for key in found if not key.startswith("mark/")]
+
+
+async def test_a_forgotten_host_writes_nothing_of_itself_back(hosts: list[MemberHost]) -> None:
+    """Neither a block nor its part in a network, nor what it has, where it reaches the cluster before it knows."""
+    one, two, three = hosts
+    one.servers.cut(two.setup.address)
+    await forget(three, two, hosts)
+    await turns(*hosts, times=20)
+    one.servers.mend(two.setup.address)
+    for _ in range(3):  # within the seconds between two tries to be heard
+        await two.runtime.once()
+        for _ in range(50):
+            await asyncio.sleep(0)
+        one.clock.advance(1.5)
+    ident = "e2".ljust(64, "0")
+    for times in (3, 30):
+        await turns(*hosts, times=times)
+        assert two.services.cache.endpoint(network(two), ident) is None  # its address is free for others
+        assert about(two) == []
+        assert wrong([one, three]) == []
+
+
+async def test_who_was_not_heard_for_a_while_waits_until_it_is(hosts: list[MemberHost]) -> None:
+    """Also where its daemon was started meanwhile; then it goes on as before."""
+    one, two, _ = hosts
+    had = has(two)
+    for restarted in (False, True):
+        one.servers.cut(two.setup.address)
+        if restarted:
+            await two.restart()
+        await turns(*hosts, times=20)
+        one.servers.mend(two.setup.address)
+        assert two.membership.doubtful
+        plan = two.runtime.plan
+        assert plan is not None
+        with pytest.raises(Unavailable, match="not been heard for a while"):
+            await plan.restored.sure()
+        await turns(*hosts, times=6)
+        assert not two.membership.doubtful
+    await two.endpoint(network(two), "new")
+    assert had.items() <= has(two).items()

@@ -84,7 +84,7 @@ def assemble(
         events = EngineEvents(fixed, reconciler, host.releases, ipam.kept_networks, arrived)
         ipam.index.endpoint_containers.listen(host_names.note)
         dns_records = DnsRecords(cache, clock)
-        advertiser = Advertiser(host.records, host.host_overlays, host_names)
+        advertiser = Advertiser(host.records, host.host_overlays, host_names, host.cluster_runtime.is_strange)
         host.cluster_runtime.add(advertiser)
         host.overlay_feed.listen_lost(advertiser.tell_again)
         everywhere = NetworksEverywhere(cache, ipam.shared, engine, clock, names)

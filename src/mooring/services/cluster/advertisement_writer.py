@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from mooring.core.advertisements import Advertisement, host_prefix
@@ -30,8 +30,9 @@ LOOK = 20.0
 class AdvertisementWriter:
     """`run` for as long as the daemon serves; `turn` about once a second. trouble: what the last try could not do."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, clock: Clock, is_strange: Callable[[], bool] = lambda: False) -> None:
+        """is_strange: whether the cluster may have forgotten this host; until that is known nothing is written."""
+        self._clock, self._is_strange = clock, is_strange
         self._cluster: Cluster | None = None
         self._prefix = ""
         self._wanted: dict[str, bytes] = {}
@@ -110,7 +111,7 @@ class AdvertisementWriter:
         """What was wanted before this call is there, unless `trouble` says why not."""
         async with self._turn:
             cluster = self._cluster
-            if cluster is None:
+            if cluster is None or self._is_strange():
                 return
             try:
                 if self._clock.boot() - self._looked >= LOOK:

@@ -37,6 +37,8 @@ TTL = SessionRule().ttl
 """Seconds that a session outlives its last refresh."""
 REFRESH = SessionRule().refresh
 """Seconds between two."""
+AGAIN = 1.0
+"""Seconds between two tries when the first has failed."""
 
 Entered = Callable[[Cluster, Membership], Awaitable[None]]
 Left = Callable[[], Awaitable[None]]
@@ -56,7 +58,8 @@ class ClusterMembership:
     None: not since the daemon's start, or since another machine was heard as this host. tried: whether the first try
     since the host entered is over. unreached: why the last try failed, "" when it did not; unreached_at: when the first
     of those was that failed since one did not, seconds since the boot. drained: see ClusterHost. forgotten: the cluster
-    has no record of this host. cluster: the store; None: in no cluster."""
+    has no record of this host. cluster: the store; None: in no cluster. doubtful: whether it may have been forgotten
+    since it was heard last."""
 
     def __init__(
         self,
@@ -74,7 +77,7 @@ class ClusterMembership:
         self.unreached = ""
         self.unreached_at: float | None = None
         self._followers: list[tuple[Entered, Left]] = []
-        self._looked = False
+        self._looked = self._cut = False
         self._session = 0
         self.record = OwnRecord(setup, clock, facts)
         self._lock = asyncio.Lock()
@@ -103,7 +106,7 @@ class ClusterMembership:
             while True:
                 await self._joined.wait()
                 await self.attempt()
-                await self._clock.sleep(REFRESH)
+                await self._clock.sleep(AGAIN if self._cut else REFRESH)
         finally:
             if self.cluster is not None:
                 await self.cluster.close()
@@ -112,8 +115,15 @@ class ClusterMembership:
         """Be heard, if that can be done. Raises no Fault: why not is noted."""
         async with self._lock:  # or a host that has just left would be heard again
             if await attempted("being heard", self.refresh, self._note):
-                self.unreached, self.unreached_at = "", None
+                self.unreached, self.unreached_at, self._cut = "", None, False
             self.tried = True
+
+    @property
+    def doubtful(self) -> bool:
+        """See the class: not once it is known. Before the first try nothing is done by the cluster's word (`tried`)."""
+        if self.membership is None or self.forgotten or not self.tried:
+            return False
+        return self._cut if self.confirmed is None else self._clock.boot() - self.confirmed >= TTL
 
     async def _enter_kept(self) -> None:
         if self._setup is None or (kept := self._setup.kept()) is None:
@@ -325,7 +335,7 @@ class ClusterMembership:
         self.membership = membership
         self.confirmed, self.unreached_at, self._session = None, None, 0
         self.record.tell_soon()
-        self.tried, self.forgotten, self.unreached = False, False, ""
+        self.tried, self.forgotten, self.unreached, self._cut = False, False, "", False
         for entered, _ in self._followers:
             await entered(cluster, membership)
         self._joined.set()
@@ -352,6 +362,6 @@ class ClusterMembership:
         """Said once in the log, and as long as it is so to whoever asks."""
         if self.unreached != str(fault):
             log.warning("the cluster: %s", fault)
-        self.unreached = str(fault)
+        self.unreached, self._cut = str(fault), isinstance(fault, Unavailable)
         if self.unreached_at is None:
             self.unreached_at = self._clock.boot()

@@ -50,6 +50,8 @@ class RestoredCluster:
         self._values = SharedValues(cluster)
         self.again: list[Callable[[], Awaitable[None]]] = []
         """Each puts into the cluster what it keeps there, and forgets what it has read from it."""
+        self.doubtful: Callable[[], bool] = lambda: False
+        """Whether the others may have forgotten this host, which would write itself back."""
         self.waiting = ""
         self._lock = asyncio.Lock()
         self._looked = self._failed = float("-inf")
@@ -102,6 +104,10 @@ class RestoredCluster:
                     await self._try()
         if self.waiting:
             raise self.refusal()
+        if self.doubtful():
+            raise Unavailable(
+                "this host has not been heard for a while, nor again yet", hint="try again in some seconds"
+            )
         if self._clock.boot() - self._failed < FRESH:
             raise Unavailable("the cluster's store has only just come back", hint="try again in some seconds")
 

@@ -46,10 +46,17 @@ class Advertiser:
     """A Part of the cluster's runtime, after HostOverlays; `run` for as long as the daemon serves. Build it before the
     cache is loaded. complaint: what keeps the others from being told, "" for nothing."""
 
-    def __init__(self, records: Records, overlays: HostOverlays, naming: Naming | None = None) -> None:
+    def __init__(
+        self,
+        records: Records,
+        overlays: HostOverlays,
+        naming: Naming | None = None,
+        is_strange: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """is_strange: of AdvertisementWriter."""
         self._cache, self._index = records.cache, records.endpoint_index
         self._overlays, self._naming = overlays, naming
-        self._writer = AdvertisementWriter(records.clock)
+        self._writer = AdvertisementWriter(records.clock, is_strange)
         self._parts: dict[str, HostNetwork] = {}  # by the network's id here
         self._keys: dict[tuple[str, str], str] = {}  # what is wanted, by network and endpoint here
         self._networks: dict[str, str] = {}  # of each endpoint that is attached in one of them

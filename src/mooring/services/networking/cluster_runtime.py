@@ -88,6 +88,7 @@ class ClusterRuntime:
         self._tried: Callable[[], bool] = lambda: True
         self._drained: Callable[[], bool] = lambda: False
         self._forgotten: Callable[[], bool] = lambda: False
+        self._doubtful: Callable[[], bool] = lambda: False
         self._tell_soon: Callable[[], None] = lambda: None
         self._present: Callable[[], Awaitable[None]] | None = None
         self._here, self._nudged = asyncio.Event(), asyncio.Event()
@@ -106,8 +107,13 @@ class ClusterRuntime:
         """It says when this host enters and leaves a cluster, and is heard there."""
         self._heard, self._drained = lambda: membership.confirmed, lambda: membership.drained
         self._tried, self._forgotten = lambda: membership.tried, lambda: membership.forgotten
+        self._doubtful = lambda: membership.doubtful
         self._present, self._tell_soon = membership.present, membership.tell_soon
         membership.follow(self.entered, self.left)
+
+    def is_strange(self) -> bool:
+        """Whether the cluster has forgotten this host, or may have: it is to write nothing of itself there."""
+        return self._forgotten() or self._doubtful()
 
     def tell_soon(self) -> None:
         """What the others know of this host is looked at soon, as something of it has changed."""
@@ -152,6 +158,7 @@ class ClusterRuntime:
         if self._present is not None:
             plan.restored.again.insert(0, self._present)
         plan.restored.again += [part.restored for part in self._parts if isinstance(part, Restored)]
+        plan.restored.doubtful = self._doubtful
         await plan.begin()
         self.member, self.plan, self._ipam.shared.plan = member, plan, plan
 
