@@ -136,6 +136,22 @@ async def test_who_was_forgotten_and_joins_anew_is_reached_and_reaches_all(hosts
     assert len(addresses) == len(set(addresses))
 
 
+async def test_who_joins_anew_gives_nothing_of_what_it_had(hosts: list[MemberHost]) -> None:
+    """At once, before it has compared anything: what it gives is its own, and stays so."""
+    one, two, three = hosts
+    one.servers.cut(two.setup.address)
+    await forget(three, two, hosts)
+    one.servers.mend()
+    await two.membership.leave(force=True, dry=False)
+    await join(two, one)
+    await start(two, "new", hosts)
+    given = two.services.cache.endpoint(network(two), "new".ljust(64, "0"))
+    await turns(*hosts, times=25)
+    assert given is not None
+    assert two.services.cache.endpoint(network(two), given.id) == given
+    await settle(hosts)
+
+
 async def test_who_leaves_by_force_and_joins_again_is_who_it_was(hosts: list[MemberHost]) -> None:
     """In the same boot, also where the cluster could not be told: its containers go on, with their addresses."""
     one, two, _ = hosts

@@ -25,6 +25,8 @@ from mooring.core.networks import Address, Subnet
 LENGTHS = {4: 28, 6: 120}
 # The next block is claimed when fewer addresses are free; an empty one goes when twice as many are free without it.
 LOW = 8
+ANOTHER = "another host's"
+"""In place of a boot, of a block that this machine had when it was another host of a cluster."""
 
 
 def behind(blocks: Iterable[HostBlock], addresses: Iterable[Address]) -> list[Subnet]:

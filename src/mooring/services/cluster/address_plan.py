@@ -10,9 +10,11 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+import msgspec
+
 from mooring.core.address_claims import AddressClaim, HostClaim, Phase, Spec
 from mooring.core.addresses import address_of
-from mooring.core.blocks import SharedSubnet, division
+from mooring.core.blocks import ANOTHER, HostBlock, SharedSubnet, division
 from mooring.core.faults import Conflict, Exhausted, Fault, NotFound, StaleRevision, Unavailable
 from mooring.core.leases import Lease
 from mooring.core.networks import Address, Subnet
@@ -87,8 +89,12 @@ class AddressPlan:
         self.unreached: float | None = None  # since when what waits cannot be done, seconds since the boot
 
     async def begin(self) -> None:
-        """After a start: what only the cluster can tell counts for nothing until it has. Raises Unavailable."""
+        """After a start: what only the cluster can tell counts for nothing until it has; nor what this machine had as
+        another host, which may be somebody else's by now. Raises Unavailable."""
         await self.claims.begin()
+        mine = [block for block in self._cache.every(HostBlock) if block.boot] if self.restored.is_new else []
+        if mine:
+            await self._cache.commit(put=[msgspec.structs.replace(block, boot=ANOTHER) for block in mine])
 
     @property
     def drained(self) -> bool:

@@ -71,6 +71,11 @@ class RestoredCluster:
         return True
 
     @property
+    def is_new(self) -> bool:
+        """Whether this host has asked nothing of the cluster yet, as who it is: what is here was another host's."""
+        return not any(mark.host == self._member.host for mark in self._cache.every(ClusterMark))
+
+    @property
     def has_written(self) -> bool:
         """Whether this host has something in the store that it has not counted yet, by `look`."""
         return self._written
