@@ -13,7 +13,7 @@ from mooring.core.claims import Claim, claimed
 from mooring.core.endpoints import Endpoint
 from mooring.core.faults import Conflict, Fault
 from mooring.core.leases import Lease, State
-from mooring.core.requests import AddressRequest, Role
+from mooring.core.requests import AddressRequest, EndpointGrant, EndpointRequest, Role
 from mooring.services.records.record_cache import Record, RecordCache
 from mooring.testing.memory_cluster import Step
 from mooring.testing.memory_store import When
@@ -71,10 +71,12 @@ async def test_while_the_cluster_is_asked_for_one_the_address_is_promised_to_nob
         assert "is being assigned to another container that is starting" in said[0]
 
 
+@pytest.mark.parametrize("late", [0.0, 9.5])
 async def test_a_turn_while_an_endpoint_is_being_recorded_does_not_call_its_address_idle(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, late: float
 ) -> None:
-    """The promise holds until it is on record that the address is in use: what is idle another host takes."""
+    """The promise holds until it is on record that the address is in use: what is idle another host takes. Also when
+    the engine comes late with it, and the promise is nearly over."""
     async with fixed_world() as world:
         one, two = world.hosts
         grant = await one.create("db", "shop")
@@ -85,9 +87,17 @@ async def test_a_turn_while_an_endpoint_is_being_recorded_does_not_call_its_addr
             put = list(put)
             if cache is one.services.cache and not turned and any(isinstance(each, Endpoint) for each in put):
                 turned.append(True)
+                world.clock.advance(1.0)
                 await one.turn()
             await commit(cache, put=put, delete=delete)
 
+        create = one.services.endpoints.create
+
+        async def comes(request: EndpointRequest) -> EndpointGrant:
+            await world.turns(1, late)
+            return await create(request)
+
+        monkeypatch.setattr(one.services.endpoints, "create", comes)
         monkeypatch.setattr(RecordCache, "commit", slowly)
         await one.connect("db", one.full(WEB), grant)
         assert turned

@@ -219,7 +219,7 @@ class FixedClaims:
                 raise taken(claim)
 
     def check_used(self, lease: Lease) -> None:
-        """Raises Conflict for a fixed lease whose claim does not say that it is in use here."""
+        """The fixed lease is about to be in use. Raises Conflict where its claim does not say that it is so here."""
         pool = self._cache.pool(lease.pool)
         if pool is None or pool not in self._shared:
             return
@@ -227,6 +227,7 @@ class FixedClaims:
         if kept is None or kept.idle or kept.claim.boot != plan.member.boot:
             raise Conflict(f"address {lease.address} is not this host's any more", hint="start the container again")
         plan.claims.check_alone(kept.claim)
+        self._promised.renew(lease.space, lease.address)  # the engine may have come late
 
     async def turn(self) -> list[Fault]:
         """Claims are as their leases are: released, idle, or of another key; what could not be done."""

@@ -69,6 +69,11 @@ class PendingAllocations:
             )
         self._given[place] = (asks, now + PENDING, lease.key)
 
+    def renew(self, space: str, address: Address) -> None:
+        """Who was promised the address has come, and it is about to be on record that it is in use."""
+        if (given := self._given.get((space, address))) is not None:
+            self._given[space, address] = (given[0], self._clock.now() + PENDING, given[2])
+
     def is_promised(self, lease: Lease) -> bool:
         """Whether somebody who is starting is about to have the fixed address."""
         return self._clock.now() < self._given.get((lease.space, lease.address), ("", 0.0, ""))[1]
