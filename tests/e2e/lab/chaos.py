@@ -52,8 +52,7 @@ class Chaos:
 
     def play(self) -> list[str]:
         """What is wrong, a line each."""
-        options = ("-o", "scope=cluster", "--subnet", str(SUBNET))
-        together(*(partial(host.create_network, "shared", *options) for host in self.cluster.hosts))
+        together(*(partial(share, host) for host in self.cluster.hosts))
         workers = [
             threading.Thread(target=self._work, args=(host, random.Random(f"{self.seed}/{host.number}")))
             for host in self.cluster.hosts
@@ -150,6 +149,17 @@ class Chaos:
             "engine killed": (host.engine.kill9, host.engine.start),
             "host off": (host.power_off, host.boot),
         }
+
+
+def share(host: Host) -> None:
+    """The host is in the network. On a busy machine etcd may not answer in the time that a create has, a few times."""
+    for last in (False, False, True):
+        try:
+            host.create_network("shared", "-o", "scope=cluster", "--subnet", str(SUBNET))
+            return
+        except LabError:
+            if last:
+                raise
 
 
 def kill(members: Sequence[Etcd]) -> None:
