@@ -82,7 +82,11 @@ def test_why_there_is_no_connection_is_told_shortly(details: str, words: str) ->
     ("endpoint", "details", "text"),
     [
         ("https://e:1", f"{ALL} UNKNOWN: ipv4:1.2.3.4:1: tcp handshaker shutdown", "it does not answer"),
-        ("https://e:1", f"{ALL} UNKNOWN: Failed to create security handshaker.", "are authority, certificate and key"),
+        (
+            "https://e:1",
+            f"{ALL} UNKNOWN: Failed to create security handshaker.",
+            "handshaker; are authority, certificate and key",
+        ),
         (
             "http://e:1",
             f"{ALL} UNKNOWN: ipv4:1.2.3.4:1: Socket closed",

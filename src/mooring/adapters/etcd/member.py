@@ -111,7 +111,7 @@ def meaning_of(endpoint: str, code: str, details: str) -> Unavailable:
 def unreachable(endpoint: str, details: str) -> Refused:
     """The fault for a connection that cannot be had. details: gRPC's words, of which the last are the ones."""
     words = re.sub(r"^.*last error: \w+: (ipv[46]:\S+: )?", "", details)
-    words = words.replace("tcp handshaker shutdown", "it does not answer")
+    words = words.replace("tcp handshaker shutdown", "it does not answer").rstrip(".")
     hint = ""
     if "TSI" in words or "security handshaker" in words:
         hint = "are authority, certificate and key those of this etcd, and has none ended?"
