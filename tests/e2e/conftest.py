@@ -66,7 +66,7 @@ def lab() -> Iterator[Lab]:
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, give_up)
-    lab = Lab()
+    lab = Lab(warm=True)
     try:
         yield lab
     finally:

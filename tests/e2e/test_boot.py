@@ -87,8 +87,8 @@ def well(machine: SystemdMachine) -> SystemdMachine:
 
 
 def serves(machine: SystemdMachine) -> bool:
-    """Mooring answers."""
-    return machine.mooring("status", check=False).ok
+    """Mooring answers what `mooring status` asks."""
+    return machine.answers("/v1/status")
 
 
 def running(machine: SystemdMachine, name: str) -> bool:
@@ -112,7 +112,7 @@ def mended(machine: SystemdMachine, failure: Failure) -> None:
 def docker_goes_on(machine: SystemdMachine, failure: Failure) -> None:
     """The engine serves; what is not Mooring's runs; what is says in a line why it does not; plain traffic passes."""
     assert machine.systemctl("is-active", "docker").output == "active"
-    eventually(lambda: running(machine, "plain"), "the container on Docker's own network runs", 20)
+    eventually(lambda: running(machine, "plain"), "the container on Docker's own network runs", 20, step=0.2)
     machine.docker("run", "--rm", IMAGE, "true")
     refused = machine.docker("run", "--rm", "--network", "web", IMAGE, "true", check=False)
     assert (refused.ok, failure.says in refused.output) == (False, True), refused.output

@@ -101,24 +101,60 @@ def test_a_failing_command_is_told_with_its_output(plain: Host) -> None:
         plain.docker("stop", "nobody")
 
 
+def test_a_daemon_begun_warm_is_what_a_new_interpreter_would_be(host: Host) -> None:
+    """It is in the same namespaces and folder, may do the same, heeds the same signals, and leads a session."""
+
+    def seen() -> dict[str, object]:
+        process = Path(f"/proc/{host.daemon.pid}")
+        wanted = ("Cap", "NoNewPrivs", "Sig", "Groups", "Umask", "NSsid", "Threads")
+        lines = [line for line in (process / "status").read_text().splitlines() if line.startswith(wanted)]
+        spaces = {each.name: each.readlink() for each in (process / "ns").iterdir()}
+        files = [(process / f"fd/{number}").readlink() for number in range(3)]
+        return {"status": lines, "spaces": spaces, "files": files, "folder": (process / "cwd").readlink()}
+
+    warm, words = seen(), Path(f"/proc/{host.daemon.pid}/cmdline").read_bytes()
+    assert b"serve" not in words
+    host.daemon.stop()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(host.daemon, "warm", None)
+        host.daemon.start()
+    assert Path(f"/proc/{host.daemon.pid}/cmdline").read_bytes().endswith(b"serve\0")
+    assert seen() == warm
+
+
+def test_a_command_begun_warm_says_and_ends_as_a_new_one(host: Host) -> None:
+    """Output, exit code, and the error of one that does not end in time."""
+    argv = ("lease", "release", "10.0.0.99")
+    warm = host.mooring(*argv, check=False)
+    host.daemon.stop()
+    with pytest.raises(LabError, match=r"no end after 0\.5 s"):
+        host.daemon.mooring("status", "--wait", timeout=0.5)
+    host.daemon.start()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(host.daemon, "warm", None)
+        assert host.mooring(*argv, check=False) == warm
+    assert warm.status == 3
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_nothing_runs_on_after_the_process_of_a_lab_was_killed(number: signal.Signals) -> None:
-    """Killing the process that made a lab ends its engines, containers, mounts and namespaces."""
+    """Killing the process that made a lab ends its engines, daemons, containers, mounts and namespaces."""
     code = (
-        "from tests.e2e.lab import Lab; lab = Lab(); host = lab.host(mooring=False); host.run_container('orphan');"
-        "print(host.engine.pid, lab.folder, flush=True); input()"
+        "from tests.e2e.lab import Lab; lab = Lab(warm=True); host = lab.host(); host.run_container('orphan');"
+        "print(host.engine.pid, host.daemon.pid, lab.folder, flush=True); input()"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     assert process.stdin is not None
-    pid, folder = process.stdout.readline().split()
+    engine, daemon, folder = process.stdout.readline().split()
     process.send_signal(number)
     process.wait()
     process.stdin.close()
     process.stdout.close()
-    eventually(lambda: not Path(f"/proc/{pid}").exists(), "dockerd has ended")
+    for pid in (engine, daemon):
+        eventually(lambda pid=pid: not Path(f"/proc/{pid}").exists(), "dockerd and the daemon have ended")  # type: ignore[misc]
     eventually(lambda: not _processes_of(folder), "every process of the lab has ended")
     assert folder not in Path("/proc/mounts").read_text()
     other = Lab()  # the next lab sweeps the files

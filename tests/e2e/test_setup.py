@@ -73,12 +73,12 @@ def test_one_command_sets_mooring_up(machine: SystemdMachine) -> None:
     }  # fmt: skip
     for unit in UNITS:
         machine.systemctl("restart", unit)
-        eventually(lambda: machine.mooring("status", check=False).ok, f"it serves after a restart of {unit}", 30)
+        eventually(lambda: machine.answers("/v1/status"), f"it serves after a restart of {unit}", 30)
         assert "db" in machine.run(*as_alice, "ps").output
         for each in UNITS:
             assert machine.systemctl("is-active", each).output == "active"
     machine.reboot()
-    eventually(lambda: machine.mooring("status", check=False).ok, "it serves after a reboot", 60)
+    eventually(lambda: machine.answers("/v1/status"), "it serves after a reboot", 60)
     eventually(lambda: "db" in machine.run(*as_alice, "ps").output, "the container runs", 60)
 
 

@@ -49,6 +49,7 @@ def site(host: Host, folder: Path) -> Iterator[None]:
         "MOORING_DNS_UPDATE_ZONES": f"{ZONE},{REVERSE}",
     }
     before = dict(host.daemon.environment)
+    host.daemon.warm = None  # the list of processes tells of what begins warm as it was before
     with ExitStack() as ending:
         for place in documented(host, folder):
             log = ending.enter_context((place / "log").open("wb"))

@@ -1,7 +1,8 @@
 """The mooring daemon of a host: its process, its settings, and the mooring command.
 
 Rules: it runs inside its host's namespaces with the default paths, but for the store's, and with the capabilities that
-its unit gives it; the interpreter is the one that runs the tests, so that what is tested is what is checked out.
+its unit gives it; the interpreter is the one that runs the tests, so that what is tested is what is checked out. It
+begins warm where that makes no difference.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 from tests.e2e.lab.connections import SocketConnection
 from tests.e2e.lab.namespaces import LabError, Namespace, Process, Result, eventually, run, tail
+from tests.e2e.lab.warm_starts import WarmStarts
 
 SOURCE = Path(__file__).resolve().parents[3] / "src"
 UNIT = SOURCE.parent / "packaging/systemd/mooring.service"
@@ -29,10 +31,13 @@ def as_its_unit(*more: str) -> list[str]:
 
 
 class Daemon:
-    """One `mooring serve`. folder: its host's files on the machine."""
+    """One `mooring serve`. folder: its host's files on the machine. warm: what begins it, and commands; None for a new
+    interpreter each time."""
 
-    def __init__(self, namespace: Namespace, folder: Path, settings: dict[str, str] | None = None) -> None:
-        self.namespace = namespace
+    def __init__(
+        self, namespace: Namespace, folder: Path, settings: dict[str, str] | None = None, warm: WarmStarts | None = None
+    ) -> None:
+        self.namespace, self.warm = namespace, warm
         self.log = folder / "mooring.log"
         inside = (settings or {}).get("MOORING_PLUGIN_SOCKET", "/run/docker/plugins/mooring.sock")
         self.plugin_socket = folder / inside.lstrip("/")  # the host's /run is in the folder
@@ -66,7 +71,11 @@ class Daemon:
     def launch(self) -> None:
         """Start it; it need not be ready when this returns."""
         with self.log.open("ab") as log:
-            self._process = self.namespace.start(self.command, log, self.environment)
+            if self.warm is not None and self.warm.takes(self.command, self.environment):
+                started = self.warm.start(self.command, log, self.environment, self.namespace)
+                self._process = self.namespace.adopt(started)
+            else:
+                self._process = self.namespace.start(self.command, log, self.environment)
 
     def wait_ready(self, timeout: float = 60.0) -> None:
         """It serves: the store is read, calls are answered. Raises LabError with the log when it ends instead."""
@@ -97,7 +106,9 @@ class Daemon:
     def mooring(self, *argv: str, check: bool = True, timeout: float = 60.0) -> Result:
         """The mooring command, as an operator gives it."""
         environment = {"MOORING_RUN_DIR": str(self._run_dir), "PYTHONPATH": str(SOURCE)}
-        return run([sys.executable, "-m", "mooring", *argv], check=check, timeout=timeout, environment=environment)
+        command = [sys.executable, "-m", "mooring", *argv]
+        runs = self.warm.run if self.warm is not None else run
+        return runs(command, check=check, timeout=timeout, environment=environment)
 
     def document(self, *argv: str) -> Any:
         """What a mooring command prints with --format json."""

@@ -19,6 +19,7 @@ from tests.e2e.lab.images import IMAGE
 from tests.e2e.lab.namespaces import LabError, Namespace, Result, eventually, run, tail
 from tests.e2e.lab.releases import Release, selected
 from tests.e2e.lab.underlays import OUTSIDE, Underlay, address4, address6
+from tests.e2e.lab.warm_starts import WarmStarts
 
 SETUP = """
 mkdir -p /etc/docker
@@ -46,6 +47,8 @@ class Host:
     """
 
     own_ids = False
+    warm: WarmStarts | None = None
+    """What begins its daemon, and commands of Mooring's, once it has booted."""
 
     def __init__(
         self,
@@ -83,7 +86,7 @@ class Host:
             self._have_own_ids()
         self._underlay.plug(self.namespace, self.number)
         self.engine = Engine(self.namespace, self.folder, self.cgroup, self.release, self._options)
-        self.daemon = Daemon(self.namespace, self.folder, self._settings)
+        self.daemon = Daemon(self.namespace, self.folder, self._settings, self.warm)
         self.proxy = DockerClient(self.folder / "run/mooring/docker.sock", self.folder / "docker-config", self.release)
         if not start:
             return

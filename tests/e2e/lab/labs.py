@@ -17,15 +17,17 @@ from pathlib import Path
 from tests.e2e.lab.hosts import Host, remove_cgroups
 from tests.e2e.lab.releases import Release
 from tests.e2e.lab.underlays import Underlay
+from tests.e2e.lab.warm_starts import WarmStarts
 
 PREFIX = "mooring-lab-"
 
 
 class Lab:
-    """One underlay with one outside machine, and hosts on demand. Needs root."""
+    """One underlay with one outside machine, and hosts on demand. Needs root. warm: Mooring's processes begin warm."""
 
-    def __init__(self) -> None:
+    def __init__(self, warm: bool = False) -> None:
         sweep()
+        self._warm = WarmStarts() if warm else None
         # Short, since the paths of unix sockets are limited to 107 bytes.
         self.folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir="/tmp"))
         self._lock = (self.folder / "lock").open("w")
@@ -57,6 +59,7 @@ class Lab:
             options=options,
             release=release,
         )
+        host.warm = self._warm
         self._hosts.append(host)
         if boot:
             host.boot()
@@ -80,6 +83,8 @@ class Lab:
         for host in self._hosts:
             host.close()
         self.underlay.close()
+        if self._warm is not None:
+            self._warm.close()
         shutil.rmtree(self.folder, ignore_errors=True)
         self._lock.close()
 

@@ -20,9 +20,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, Protocol, TypeVar
 
 CLONE_NEWNET = 0x40000000
+SELDOM = 0.3  # seconds between two questions about what takes long
 T = TypeVar("T")
 
 # bash, because the first process of a pid namespace has to reap what is left to it. The inner loop ends with the input.
@@ -61,13 +62,20 @@ class Result:
 
 
 def eventually(question: Callable[[], T], what: str, timeout: float = 20.0, step: float = 0.02) -> T:
-    """Ask until the answer is true, and return it. Raises LabError that names `what` after `timeout` seconds."""
-    deadline = time.monotonic() + timeout
-    while not (answer := question()):
-        if time.monotonic() > deadline:
+    """Ask until the answer is true, and return it. Raises LabError that names `what` after `timeout` seconds.
+
+    step: seconds between two questions at first. What takes long is asked for less often, and a question that takes
+    long, too: a machine that is kept busy by questions is late with what is asked for.
+    """
+    begun = time.monotonic()
+    while True:
+        asked = time.monotonic()
+        if answer := question():
+            return answer
+        now = time.monotonic()
+        if now > begun + timeout:
             raise LabError(f"not true after {timeout:g} s: {what}")
-        time.sleep(step)
-    return answer
+        time.sleep(max(step, min(SELDOM, (now - begun) / 10), min(SELDOM, now - asked)))
 
 
 def children(pid: int) -> list[int]:
@@ -103,14 +111,26 @@ def in_network(path: str, work: Callable[[], T]) -> T:
     return outcome[0]
 
 
-class Process:
-    """A process in a namespace, started through nsenter; `pid` is its own, as the machine sees it."""
+class Waiting(Protocol):
+    """What waits for a process, as subprocess.Popen."""
 
-    def __init__(self, popen: subprocess.Popen[bytes]) -> None:
-        self._popen = popen
-        # nsenter enters, forks, and waits; 0 when it has ended already.
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+
+class Process:
+    """A process, mostly in a namespace; `pid` is its own, as the machine sees it, 0 when it has ended already."""
+
+    def __init__(self, waiting: Waiting, pid: int) -> None:
+        self._popen = waiting
+        self.pid = pid
+
+    @classmethod
+    def entered(cls, popen: subprocess.Popen[bytes]) -> Process:
+        """What was started through nsenter, which enters, forks, and waits."""
         born = eventually(lambda: children(popen.pid) or (popen.poll() is not None and [0]), "nsenter has forked")
-        self.pid = born[0] if born else 0
+        return cls(popen, born[0] if born else 0)
 
     @property
     def running(self) -> bool:
@@ -171,16 +191,18 @@ class Namespace:
 
     def start(self, argv: Sequence[str], log: IO[bytes], environment: dict[str, str] | None = None) -> Process:
         """Start it inside, its output going to the log."""
-        process = Process(
-            subprocess.Popen(
-                self.enter(argv),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=clean_environment() | (environment or {}),
-                start_new_session=True,
-            )
+        popen = subprocess.Popen(
+            self.enter(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=clean_environment() | (environment or {}),
+            start_new_session=True,
         )
+        return self.adopt(Process.entered(popen))
+
+    def adopt(self, process: Process) -> Process:
+        """The process was started inside: it has ended when `close` returns."""
         self._started.append(process)
         return process
 
@@ -232,7 +254,12 @@ def run(
     except subprocess.TimeoutExpired as late:
         said = (late.stdout or b"").decode(errors="replace")
         raise LabError(f"{shlex.join(argv)}: no end after {timeout:g} s\n{said}") from None
-    result = Result(tuple(argv), done.returncode, done.stdout.decode(errors="replace").strip())
+    return finished(argv, done.returncode, done.stdout, check)
+
+
+def finished(argv: Sequence[str], status: int, output: bytes, check: bool) -> Result:
+    """What the command said. Raises LabError when it failed and check is set."""
+    result = Result(tuple(argv), status, output.decode(errors="replace").strip())
     if check and not result.ok:
         raise LabError(f"{shlex.join(argv)}: exit {result.status}\n{result.output}")
     return result

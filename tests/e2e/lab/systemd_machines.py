@@ -7,6 +7,7 @@ with the process that made it; nothing of the real machine can be reached from i
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import shutil
 import signal
@@ -16,6 +17,7 @@ import time
 from pathlib import Path
 
 from tests.e2e.lab import images, systemd_roots
+from tests.e2e.lab.connections import SocketConnection
 from tests.e2e.lab.hosts import remove_cgroups
 from tests.e2e.lab.namespaces import LabError, Result, children, clean_environment, eventually, run, tail
 
@@ -81,7 +83,7 @@ class SystemdMachine:
             return born[0] if born and Path(f"/proc/{born[0]}/comm").read_text() == "systemd\n" else 0
 
         self._pid = eventually(first, "systemd is the first process", 30.0)
-        eventually(self.settled, "the boot's jobs are done", timeout, step=0.1)
+        eventually(self.settled, "the boot's jobs are done", timeout, step=0.2)
 
     def settled(self) -> bool:
         """The manager answers, and has no job to do."""
@@ -115,6 +117,16 @@ class SystemdMachine:
     def mooring(self, *argv: str, check: bool = True, timeout: float = 90.0) -> Result:
         """The mooring command."""
         return self.run(f"/{systemd_roots.HOME}/bin/mooring", *argv, check=check, timeout=timeout)
+
+    def answers(self, path: str) -> bool:
+        """Mooring's API answers a GET of the path with success, as `mooring` asks it; without a process for each."""
+        connection = SocketConnection(f"/proc/{self._pid}/root/run/mooring/api.sock", 20)
+        with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
+            connection.request("GET", path)
+            reply = connection.getresponse()
+            reply.read()
+            return reply.status == 200
+        return False
 
     def systemctl(self, *argv: str, check: bool = True, timeout: float = 90.0) -> Result:
         """systemctl inside."""
