@@ -29,8 +29,10 @@ def life(host: Host, number: int = 0) -> None:
 
     number: of the subnet, so that what one crash leaves is not taken for what the next one leaves.
     """
-    host.create_network("one", "--subnet", f"10.77.{number}.0/24")
-    host.run_container("first", "--network", "one", "--ip", f"10.77.{number}.9", "-p", "8080:80")
+    drivers = ("-d", "mooring", "--ipam-driver", "mooring")
+    host.docker("network", "create", *drivers, "--subnet", f"10.77.{number}.0/24", "one")
+    options = ("--network", "one", "--ip", f"10.77.{number}.9", "-p", "8080:80")
+    host.docker("run", "-d", "--name", "first", *options, IMAGE, "stay")
     host.docker("rm", "-f", "first")
     host.docker("network", "rm", "one")
 

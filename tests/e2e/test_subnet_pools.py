@@ -36,7 +36,7 @@ def row(host: Host, name: str = "lab") -> Any:
 def refused(host: Host, *options: str) -> str:
     """What docker prints when it cannot make the network."""
     with pytest.raises(LabError) as caught:
-        host.create_network("refused", *options)
+        host.docker("network", "create", "-d", "mooring", "--ipam-driver", "mooring", *options, "refused")
     return str(caught.value)
 
 

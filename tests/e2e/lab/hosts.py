@@ -11,8 +11,10 @@ import shutil
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from tests.e2e.lab.clients import DockerClient
+from tests.e2e.lab.bodies import container_body, network_body
+from tests.e2e.lab.clients import DockerClient, DockerError
 from tests.e2e.lab.daemons import Daemon
 from tests.e2e.lab.engines import Engine
 from tests.e2e.lab.images import IMAGE
@@ -148,6 +150,8 @@ class Host:
 
     def create_network(self, name: str, *options: str) -> str:
         """`docker network create` with both of mooring's drivers; the network's id. Raises LabError when it fails."""
+        if (body := network_body(name, options)) is not None:
+            return str(self._asked(f"network create {name}", "/networks/create", body)["Id"])
         argv = ["network", "create", "-d", "mooring", "--ipam-driver", "mooring", *options, name]
         return self.docker(*argv).output.splitlines()[-1]
 
@@ -168,7 +172,17 @@ class Host:
 
     def run_container(self, name: str, *options: str, command: Sequence[str] = ("stay",)) -> str:
         """`docker run -d --name NAME OPTIONS busybox COMMAND`; the container's id. Raises LabError when it fails."""
+        if (body := container_body(options, IMAGE, command)) is not None:
+            made = str(self._asked(f"run {name}", f"/containers/create?name={name}", body)["Id"])
+            self._asked(f"run {name}", f"/containers/{made}/start")
+            return made
         return self.docker("run", "-d", "--name", name, *options, IMAGE, *command).output.splitlines()[-1]
+
+    def _asked(self, what: str, path: str, body: object = None) -> Any:
+        try:
+            return self.engine.api("POST", path, body, timeout=90.0)
+        except DockerError as error:
+            raise LabError(f"docker {what}: Error response from daemon: {error.message}") from None
 
     def container_network(self, container: str) -> str:
         """The path of the container's network namespace: the host's own /proc, seen from the machine."""

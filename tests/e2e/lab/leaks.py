@@ -17,11 +17,12 @@ GRACE = 3.0  # seconds
 
 def leaks(host: Host, known: Iterable[str] = (), grace: float = GRACE) -> list[str]:
     """What is left on a host without containers and networks, one line each, but for what is known already."""
-    deadline = time.monotonic() + grace
+    begun = time.monotonic()
     while found := {*_leases(host), *_networks(host), *_links(host), *_status(host)} - set(known):
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - begun
+        if waited > grace:
             break
-        time.sleep(0.1)
+        time.sleep(min(0.1 + waited / 5, 0.5))  # each look has a price
     return sorted(found)
 
 
