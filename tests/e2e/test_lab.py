@@ -102,11 +102,11 @@ def test_a_failing_command_is_told_with_its_output(plain: Host) -> None:
 
 
 def test_a_daemon_begun_warm_is_what_a_new_interpreter_would_be(host: Host) -> None:
-    """It is in the same namespaces and folder, may do the same, heeds the same signals, and leads a session."""
+    """It is in the same namespaces and folder, may do the same, and heeds the same signals."""
 
     def seen() -> dict[str, object]:
         process = Path(f"/proc/{host.daemon.pid}")
-        wanted = ("Cap", "NoNewPrivs", "Sig", "Groups", "Umask", "NSsid", "Threads")
+        wanted = ("Cap", "NoNewPrivs", "Seccomp", "SigBlk", "SigCgt", "SigIgn", "Uid", "Groups", "Umask")
         lines = [line for line in (process / "status").read_text().splitlines() if line.startswith(wanted)]
         spaces = {each.name: each.readlink() for each in (process / "ns").iterdir()}
         files = [(process / f"fd/{number}").readlink() for number in range(3)]
