@@ -189,9 +189,17 @@ def test_connect_and_disconnect_fix_and_free_an_address_of_a_second_network(host
     assert len(fixed(host)) == 1
 
 
-@pytest.mark.parametrize("reference", ["name", "id", "short id"])
-@pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
-@pytest.mark.parametrize("force", [True, False])
+@pytest.mark.parametrize(
+    ("reference", "running", "force"),
+    [
+        ("name", True, False),
+        ("name", True, True),
+        ("name", False, False),
+        ("name", False, True),
+        ("id", True, False),
+        ("short id", False, False),
+    ],
+)
 def test_a_disconnect_through_the_proxy_frees_the_address_before_it_answers(
     host: Host, reference: str, running: bool, force: bool
 ) -> None:
