@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import pytest
+
 from tests.adapters.dns.zones import KEY, key_file, needs_named
 from tests.e2e.lab import Host, eventually
 from tests.e2e.lab.fixed import run
@@ -49,8 +51,9 @@ def site(host: Host, folder: Path) -> Iterator[None]:
         "MOORING_DNS_UPDATE_ZONES": f"{ZONE},{REVERSE}",
     }
     before = dict(host.daemon.environment)
-    host.daemon.warm = None  # the list of processes tells of what begins warm as it was before
-    with ExitStack() as ending:
+    with ExitStack() as ending, pytest.MonkeyPatch.context() as patch:
+        # Of what begins warm the list of processes shows what it was before.
+        patch.setattr(host.daemon, "warm", None)
         for place in documented(host, folder):
             log = ending.enter_context((place / "log").open("wb"))
             command = ["named", "-g", "-n1", "-c", str(place / "named.conf")]
