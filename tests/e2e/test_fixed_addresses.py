@@ -15,13 +15,13 @@ from tests.e2e.lab.traffic import pings
 
 
 def test_a_labelled_container_keeps_address_and_mac_over_stop_and_start(host: Host) -> None:
-    """Both families, while twenty others come and go in the meantime; the address answers afterwards."""
+    """Both families, while eight others come and go in the meantime; the address answers afterwards."""
     host.create_network("one", *DUAL)
     run(host, "db", *FIXED)
     before, ether = host.addresses("db", "one"), mac(host, "db")
     host.proxy.docker("stop", "db")
     assert fixed(host) == dict.fromkeys(before, "idle")
-    for number in range(20):
+    for number in range(8):
         body = {"Image": IMAGE, "Cmd": ["true"], "HostConfig": {"NetworkMode": "one", "AutoRemove": True}}
         host.engine.api("POST", f"/containers/create?name=other{number}", body)
         host.engine.api("POST", f"/containers/other{number}/start")
