@@ -212,6 +212,8 @@ async def test_a_forgotten_host_writes_nothing_of_itself_back(hosts: list[Member
             await asyncio.sleep(0)
         one.clock.advance(1.5)
     ident = "e2".ljust(64, "0")
+    late = f"ep/{two.membership.entered()[0].host}/n1/{'d' * 64}"  # written while it was being forgotten
+    await one.servers.client("late").put(late, b"{}", 0)
     for times in (3, 30):
         await turns(*hosts, times=times)
         assert two.services.cache.endpoint(network(two), ident) is None  # its address is free for others

@@ -15,7 +15,7 @@ from mooring.core.advertisements import Advertisement, EndpointNames, advertisem
 from mooring.core.cluster_hosts import Membership
 from mooring.core.cluster_networks import HostNetwork
 from mooring.core.endpoints import Endpoint, State
-from mooring.core.faults import Fault
+from mooring.core.faults import Fault, Unavailable
 from mooring.core.ingress import told_ports
 from mooring.core.networks import Address
 from mooring.core.port_bindings import PortBinding
@@ -78,6 +78,17 @@ class Advertiser:
         """See Part."""
         self._cluster, self._writing = None, False
         await self._writer.leave(remove=self._overlays.leaving_for_good)
+
+    async def forgotten(self) -> None:
+        """See Forgettable. It is told again from the turn on in which the cluster has the host, as after a restore."""
+        if self._cluster is None or not self._writing:
+            return
+        try:
+            await self._writer.leave(remove=True)
+        except Unavailable:
+            self._writer.enter(self._cluster, self._host)
+            raise
+        self._writing = False
 
     async def turn(self) -> list[Fault]:
         """See Part."""

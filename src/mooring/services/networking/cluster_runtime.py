@@ -70,6 +70,16 @@ class Restored(Protocol):
         ...
 
 
+@runtime_checkable
+class Forgettable(Protocol):
+    """A part that may have written something after this host was forgotten, before it knew."""
+
+    async def forgotten(self) -> None:
+        """The cluster has no record of this host: what others are told of it goes. Raises Unavailable, and is called
+        again; also when it is done."""
+        ...
+
+
 class ClusterRuntime:
     """`run` is the daemon's task. plan, cluster, membership, member: None while this host is in no cluster; plan and
     member, too, until what the records say of it is ready. faults: what the last turn could not do."""
@@ -223,6 +233,9 @@ class ClusterRuntime:
                 for part in self._parts if not self._forgotten() else ():
                     turn = partial(self._turn_of, part, self.cluster, self.membership, faults)
                     await self._guarded(type(part).__name__, turn, faults)
+                for part in self._entered if self._forgotten() else ():
+                    if isinstance(part, Forgettable):
+                        await self._guarded(type(part).__name__, part.forgotten, faults)
             self.faults = tuple(faults)
             self._told &= {str(fault) for fault in faults}
 
