@@ -99,7 +99,8 @@ async def test_whose_claim_was_taken_is_put_off_the_network() -> None:
     await run(host, "db")
     await host.turn(1.0)
     await taken(host, other, claim)
-    await host.turn(30.0)
+    for _ in range(10):
+        await host.turn(3.0)  # as often as it is heard
     assert (answers(host, "web"), answers(host, "db")) == (False, True)
     assert told(host) == [
         f"container web runs without an interface in network {NETWORK[:12]}: {claim.address} is not this host's any "
@@ -139,6 +140,17 @@ async def test_what_moves_by_itself_stops_before_another_host_may_have_it() -> N
     kept = host.services.cache.host_claim("default", SUBNET, claim.address)
     assert kept is not None
     assert kept.idle
+
+
+async def test_a_host_that_slept_stops_what_may_be_anothers_before_it_is_heard_again() -> None:
+    """Whatever it tries first: once it is heard nobody would look for up to twenty seconds."""
+    host, _ = await neighbours()
+    await fixed(host, "web")
+    await fixed(host, "db", moves=False)
+    host.clock.advance(3600.0)
+    await host.membership.attempt()
+    assert host.membership.confirmed == host.clock.boot()
+    assert (answers(host, "web"), answers(host, "db")) == (False, True)
 
 
 async def test_what_starts_again_while_others_are_put_off_is_in_use() -> None:

@@ -80,6 +80,8 @@ class ClusterMembership:
         self._looked = self._cut = False
         self._session = 0
         self.record = OwnRecord(setup, clock, facts)
+        self.at_return: Callable[[], Awaitable[None]] | None = None
+        """Awaited before this host is heard again where others may have seen its end: once it is, nothing says so."""
         self._lock = asyncio.Lock()
         self._joined = asyncio.Event()
 
@@ -114,6 +116,8 @@ class ClusterMembership:
     async def attempt(self) -> None:
         """Be heard, if that can be done. Raises no Fault: why not is noted."""
         async with self._lock:  # or a host that has just left would be heard again
+            if self.doubtful and self.at_return is not None:
+                await attempted("what is overdue", self.at_return, self._note)
             if await attempted("being heard", self.refresh, self._note):
                 self.unreached, self.unreached_at, self._cut = "", None, False
             self.tried = True

@@ -117,7 +117,7 @@ class ClusterRuntime:
         """It says when this host enters and leaves a cluster, and is heard there."""
         self._heard, self._drained = lambda: membership.confirmed, lambda: membership.drained
         self._tried, self._forgotten = lambda: membership.tried, lambda: membership.forgotten
-        self._doubtful = lambda: membership.doubtful
+        self._doubtful, membership.at_return = lambda: membership.doubtful, self.stop_overdue
         self._present, self._tell_soon = membership.present, membership.tell_soon
         membership.follow(self.entered, self.left)
 
