@@ -7,13 +7,14 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from mooring.core.addresses import span
 from mooring.core.faults import Conflict, Exhausted
 from mooring.services.cluster.free_blocks import AT_ONCE, FreeBlocks, together
 from mooring.testing.memory_cluster import Step
 from mooring.testing.memory_store import When
 from tests.services.cluster_hosts import SPACE, Host
 from tests.services.cluster_worlds import World
-from tests.services.plan_hosts import cluster, owned, turns
+from tests.services.plan_hosts import claim, cluster, owned, turns
 
 
 def free_blocks(host: Host) -> FreeBlocks:
@@ -24,7 +25,7 @@ def free_blocks(host: Host) -> FreeBlocks:
 async def take(world: World, blocks: FreeBlocks) -> int:
     """One of them; its number."""
     first = int(world.subnet.network_address)
-    taken = (await blocks.take(SPACE, world.subnet, first, first + world.subnet.num_addresses)).value
+    taken = (await blocks.take(SPACE, world.subnet, first, first + world.subnet.num_addresses)).seen.value
     assert taken is not None
     return taken.index
 
@@ -73,6 +74,33 @@ async def test_several_at_a_time_are_different_ones_and_the_cluster_is_looked_th
             taking = [tasks.create_task(take(world, blocks)) for _ in range(5)]
         assert len({each.result() for each in taking}) == 5
         assert len(scans) == 1
+
+
+async def test_a_block_that_nobody_had_costs_one_write_and_one_with_a_claim_is_looked_through() -> None:
+    """No claim comes into a block that has no key: it makes that first, and so is seen."""
+    async with cluster(2, "10.0.0.0/24") as world:
+        claimer, owner = world.hosts
+        nobodys = sorted(set(range(16)) - set(owned(claimer)) - set(owned(owner)))
+        for each in nobodys[::2]:
+            await claim(claimer, f"container:c{each}", f"10.0.0.{16 * each + 2}")
+        asked: list[str] = []
+
+        async def pause(step: Step) -> None:
+            if step.when is When.BEFORE:
+                asked.append(f"{step.method} {step.key.split('/')[0]}")
+            await asyncio.sleep(0)
+
+        blocks = free_blocks(owner)
+        await take(world, blocks)  # what there is is known from here on
+        world.servers.pause = pause
+        for _ in nobodys[1:]:
+            asked.clear()
+            taken = await blocks.take(SPACE, world.subnet, *span(world.subnet))
+            assert taken.seen.value is not None
+            index, carved = taken.seen.value.index, set(map(str, taken.seen.value.carved))
+            assert carved == ({f"10.0.0.{16 * index + 2}"} if index in nobodys[::2] else set())
+            assert asked == (["put block"] if taken.first else ["scan addr", "put block"])
+            assert taken.first == (not carved)
 
 
 async def test_who_comes_first_takes_for_all_who_wait() -> None:

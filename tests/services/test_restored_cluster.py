@@ -69,6 +69,21 @@ async def test_a_fixed_address_of_since_is_its_containers_again() -> None:
         assert (await second.plan.values.identity(SPACE, world.subnet, "key:db")).value is not None
 
 
+async def test_a_fixed_address_of_nobodys_block_is_seen_by_who_takes_the_block() -> None:
+    """Who is the first to have a block does not look for claims in it: it is in the store again before the claim is."""
+    async with cluster(2, "10.0.0.0/24") as world:
+        first, second = world.hosts
+        free = min(set(range(16)) - set(owned(first)) - set(owned(second)))
+        async with restored_since(world):
+            made = await claim(first, "container:c1", f"10.0.0.{16 * free + 2}")
+        await turns(world, 12, 4.0)
+        while free not in owned(second):
+            await second.plan.more(second.pool)
+        block = (await second.plan.values.block(SPACE, world.subnet, free)).value
+        assert block is not None
+        assert (block.host, set(block.carved)) == (second.name, {made.address})
+
+
 async def test_a_block_that_was_given_back_since_is_not_taken_for_ones_own() -> None:
     """Somebody else has it by now."""
     async with cluster(3, sightings=1.0) as world:

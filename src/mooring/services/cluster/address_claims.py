@@ -2,7 +2,7 @@
 
 Rules: this host's own store has a claim before the cluster is asked, and until after it was told that it is over; what
 a claim says is written by compare-and-swap, and after an unknown outcome nothing relies on it until it was written
-again; who has an address of no block is settled by reading the block after the key was written.
+again; who has an address of no block is settled by reading the block after the key was written, which has one then.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from mooring.core.leases import Lease, State
 from mooring.core.networks import Address, Subnet
 from mooring.core.sessions import Standing, check_alone
 from mooring.ports import Clock
+from mooring.services.cluster.free_blocks import opened
 from mooring.services.cluster.host_blocks import HostBlocks
 from mooring.services.cluster.known_claims import KnownClaims
 from mooring.services.cluster.sessions import Sessions
@@ -132,6 +133,7 @@ class AddressClaims:
         if decided.owner:
             await self._wants.ask(wanted, decided.owner)
             return
+        await opened(self._values, space, subnet, address)
         seen = await self._values.claim(space, subnet, address)
         if seen.value is not None:
             raise taken(seen.value)
@@ -164,8 +166,7 @@ class AddressClaims:
                         await self._keep(HostClaim(claim=after))
                     with suppress(StaleRevision):
                         await self._values.put(after, seen.revision)
-                        idle = mine is not None and mine.idle
-                        await self._keep(HostClaim(claim=after, phase=Phase.HELD, idle=idle))
+                        await self._keep(HostClaim(claim=after, phase=Phase.HELD, idle=mine is not None and mine.idle))
                         return after
                 raise contended(f"address {known.address}")
             except BaseException:

@@ -1,7 +1,8 @@
 """Blocks that nobody owns, as far as this host has seen: from them it takes one more.
 
 Rules: what was seen before says only where to try first, and the compare-and-swap decides; the cluster is asked anew
-when that was wrong, and before anybody is told that there is none; no two here try the same one.
+when that was wrong, and before anybody is told that there is none; no two here try the same one. No address has a claim
+of its own before its block has a key (`opened`), so who makes that key need not look for any.
 """
 
 from __future__ import annotations
@@ -9,16 +10,25 @@ from __future__ import annotations
 from asyncio import Future, gather, get_running_loop, shield, sleep
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import NamedTuple
 
 import msgspec
 
 from mooring.core.blocks import Block, Division, all_owned, division, taken_over
 from mooring.core.faults import StaleRevision
-from mooring.core.networks import Subnet
+from mooring.core.networks import Address, Subnet
 from mooring.services.cluster.shared_values import Member, Seen, SharedValues
 
 # Blocks that a host claims at once, at most.
 AT_ONCE = 8
+
+
+class Taken(NamedTuple):
+    """A block that has come to this host. first: nobody had it before, nor a claim in it."""
+
+    seen: Seen[Block]
+    first: bool
 
 
 class FreeBlocks:
@@ -75,7 +85,7 @@ class FreeBlocks:
         size = divided.size if divided is not None else 1
         return max(min(-(-(self._waiting[place] - free) // size), AT_ONCE), 1)
 
-    async def take(self, space: str, subnet: Subnet, start: int, end: int) -> Seen[Block]:
+    async def take(self, space: str, subnet: Subnet, start: int, end: int) -> Taken:
         """A block that has numbers of [start, end) is this host's, as the cluster says; the claims that it had are
         carved out. Raises Exhausted, Unavailable."""
         divided = division(subnet)
@@ -94,7 +104,7 @@ class FreeBlocks:
 
     async def _first(
         self, known: _Known, place: tuple[str, Subnet], divided: Division, bounds: tuple[int, int], fresh: bool
-    ) -> Seen[Block] | None:
+    ) -> Taken | None:
         """The first in this host's order that can be had; None where there is none, or what was known is wrong."""
         for index in divided.order(self._member.host, *bounds):
             if index in known.owned or (*place, index) in self._trying:
@@ -109,15 +119,15 @@ class FreeBlocks:
                 self._trying.discard((*place, index))
         return None
 
-    async def _try(self, known: _Known, place: tuple[str, Subnet], divided: Division, index: int) -> Seen[Block]:
+    async def _try(self, known: _Known, place: tuple[str, Subnet], divided: Division, index: int) -> Taken:
         space, subnet = place
         seen = known.free.get(index) or Seen(Block(space=space, subnet=subnet, index=index), 0)
         assert seen.value is not None
-        claimed = await self._values.claims_in(space, subnet, divided, index)
+        claimed = await self._values.claims_in(space, subnet, divided, index) if seen.revision else ()
         block = taken_over(seen.value, self._member.host, claimed, self._member.boot)
         revision = await self._values.put(block, seen.revision)
         known.owned.add(index)
-        return Seen(block, revision)
+        return Taken(Seen(block, revision), not seen.revision)
 
 
 class _Known:
@@ -128,6 +138,16 @@ class _Known:
         self.blocks = [msgspec.structs.replace(block, carved={}) for block in found]
         self.owned = {block.index for block in found}
         self.free = {i: seen for i, seen in blocks.items() if seen.value is not None and not seen.value.host}
+
+
+async def opened(values: SharedValues, space: str, subnet: Subnet, address: Address) -> None:
+    """The block of the address has a key, be it as nobody's: a claim that is written after this is seen by whoever
+    takes the block, or sees who has. Raises Unavailable."""
+    if (divided := division(subnet)) is not None:
+        seen = await values.block(space, subnet, divided.index_of(address))
+        if seen.value is not None and not seen.revision:
+            with suppress(StaleRevision):
+                await values.put(seen.value, 0)
 
 
 async def together(works: Sequence[Awaitable[None]], most: bool = False) -> None:

@@ -91,9 +91,9 @@ class HostBlocks:
                     await self._part(local)
                 elif local.boot == self._member.boot or (seen := await self._confirmed(seen, local)) is not None:
                     await self._keep(local, seen)
-            for index, seen in mine.items():
+            for seen in mine.values():
                 if (confirmed := await self._confirmed(seen)) is not None:
-                    await self._adopt(confirmed, index)
+                    await self._adopt(confirmed)
 
     async def forget_seen(self) -> None:
         """What was read of the cluster is read again."""
@@ -153,18 +153,18 @@ class HostBlocks:
             bounds = [self._index.bounds(pool.id) for pool in self._index.pools_of(space, subnet)]
             if division(subnet) is None or not bounds or is_left(self._cache.every(HostNetwork), space, subnet):
                 raise Exhausted(f"subnet {subnet} has no blocks")
-            seen = await self._free_blocks.take(space, subnet, *bounds[0])
-            assert seen.value is not None
-            await self._adopt(seen, seen.value.index)
+            await self._adopt(*await self._free_blocks.take(space, subnet, *bounds[0]))
 
-    async def _adopt(self, seen: Seen[Block], index: int) -> None:
+    async def _adopt(self, seen: Seen[Block], first: bool = False) -> None:
         """The block, which the cluster says is this host's, is used. The claims in it are read after that was said:
-        whoever claims an address later sees whose the block is."""
-        block = seen.value
+        whoever claims an address later sees whose the block is. first: there were none, see FreeBlocks."""
+        again = block = seen.value
         assert block is not None
-        divided = division(block.subnet)
+        assert again is not None
+        index, divided = block.index, division(block.subnet)
         assert divided is not None
-        again = noted(block, await self._values.claims_in(block.space, block.subnet, divided, index))
+        if not first:
+            again = noted(block, await self._values.claims_in(block.space, block.subnet, divided, index))
         if again != block:
             seen = Seen(again, await self._values.put(again, seen.revision))
         self._seen[block.space, block.subnet, index] = seen

@@ -31,6 +31,7 @@ from mooring.core.faults import StaleRevision, Unavailable
 from mooring.core.keys import outlives
 from mooring.core.networks import Subnet
 from mooring.ports import Clock, Cluster, Entry
+from mooring.services.cluster.free_blocks import opened
 from mooring.services.cluster.shared_values import ATTEMPTS, Member, Seen, SharedValues, contended
 from mooring.services.records.record_cache import RecordCache
 
@@ -248,6 +249,7 @@ class RestoredCluster:
         raise contended(f"block {local.index} of {local.subnet}")
 
     async def _put_claim(self, mine: AddressClaim) -> None:
+        await opened(self._values, mine.space, mine.subnet, mine.address)
         for _ in range(ATTEMPTS):
             seen = await self._values.claim(mine.space, mine.subnet, mine.address)
             if seen.value is not None and _is_later(seen.value, mine):
