@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from asyncio import Future, gather, get_running_loop, shield, sleep
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -106,7 +106,7 @@ class FreeBlocks:
         self, known: _Known, place: tuple[str, Subnet], divided: Division, bounds: tuple[int, int], fresh: bool
     ) -> Taken | None:
         """The first in this host's order that can be had; None where there is none, or what was known is wrong."""
-        for index in divided.order(self._member.host, *bounds):
+        for index in known.untried(divided, self._member.host, bounds):
             if index in known.owned or (*place, index) in self._trying:
                 continue
             self._trying.add((*place, index))
@@ -131,13 +131,20 @@ class FreeBlocks:
 
 
 class _Known:
-    """Blocks of a subnet as they were seen: who owns which, and those that somebody had."""
+    """Blocks of a subnet as they were seen: who owns which, and those that somebody had. Each is tried once."""
 
     def __init__(self, blocks: dict[int, Seen[Block]]) -> None:
         found = [seen.value for seen in blocks.values() if seen.value is not None and seen.value.host]
         self.blocks = [msgspec.structs.replace(block, carved={}) for block in found]
         self.owned = {block.index for block in found}
         self.free = {i: seen for i, seen in blocks.items() if seen.value is not None and not seen.value.host}
+        self._order: tuple[tuple[int, int], Iterator[int]] = ((0, 0), iter(()))
+
+    def untried(self, divided: Division, host: str, bounds: tuple[int, int]) -> Iterator[int]:
+        """What was not tried yet within the bounds, in the host's order; who goes on where another stopped."""
+        if self._order[0] != bounds:
+            self._order = bounds, divided.order(host, *bounds)
+        return self._order[1]
 
 
 async def opened(values: SharedValues, space: str, subnet: Subnet, address: Address) -> None:

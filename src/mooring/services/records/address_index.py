@@ -127,6 +127,12 @@ class AddressIndex:
             return self.of(pool.id).choose_among(within(own, start, end))
         return self.of(pool.id).choose(start, end)
 
+    def to_give(self, space: str, subnet: Subnet) -> int:
+        """How many addresses of this host's blocks of the subnet, which is the cluster's, may be chosen."""
+        own = self.blocks.ranges(space, subnet) or ()
+        parts = ((self.of(pool.id), within(own, *self._bounds[pool.id])) for pool in self.pools_of(space, subnet))
+        return sum(there.is_free(number) for there, found in parts for part in found for number in range(*part))
+
     def bounds(self, pool_id: str) -> tuple[int, int]:
         """The numbers of the pool that may be chosen, half-open."""
         return self._bounds[pool_id]

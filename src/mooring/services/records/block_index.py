@@ -25,7 +25,7 @@ class BlockIndex:
         self._blocks: dict[Place, dict[int, HostBlock]] = {}
         self._held_back: set[tuple[Place, int]] = set()
         self._parts: dict[Place, dict[int, Ranges]] = {}  # what may be given of each block
-        self._ranges: dict[Place, Ranges] = {}
+        self._ranges: dict[Place, Ranges | None] = {}  # None: to be joined when they are asked for
         self._boot: str | None = None
         cache.listen(self._follow)
 
@@ -34,7 +34,11 @@ class BlockIndex:
 
     def ranges(self, space: str, subnet: Subnet) -> Ranges | None:
         """What this host may give of the subnet, in order; None for a subnet that is not the cluster's."""
-        return self._ranges.get((space, subnet))
+        place = (space, subnet)
+        found = self._ranges.get(place)
+        if found is None and place in self._ranges:
+            found = self._ranges[place] = self._joined(place)
+        return found
 
     def blocks(self, space: str, subnet: Subnet) -> list[HostBlock]:
         """The host's blocks of the subnet, in order."""
@@ -59,8 +63,10 @@ class BlockIndex:
 
     def let_go(self, block: HostBlock) -> None:
         """Only the records count for the block again."""
-        self._held_back.discard(((block.space, block.subnet), block.index))
-        self._reckon((block.space, block.subnet), block.index)
+        which = ((block.space, block.subnet), block.index)
+        if which in self._held_back:
+            self._held_back.discard(which)
+            self._reckon(*which)
 
     def _follow(self, _key: str, before: Record | None, after: Record | None) -> None:
         if isinstance(before, SharedSubnet) and after is None:
@@ -83,13 +89,13 @@ class BlockIndex:
         self._parts[place] = {}
         for index in self._blocks.get(place, {}):
             self._part(place, index)
-        self._join(place)
+        self._ranges[place] = None
 
     def _reckon(self, place: Place, index: int) -> None:
         """Of the block that has changed, so that it costs no more for many blocks."""
         if place in self._ranges:
             self._part(place, index)
-            self._join(place)
+            self._ranges[place] = None
 
     def _part(self, place: Place, index: int) -> None:
         block = self._blocks.get(place, {}).get(index)
@@ -102,14 +108,14 @@ class BlockIndex:
             own.remove(int(address), int(address) + 1)
         self._parts[place][index] = tuple(own)
 
-    def _join(self, place: Place) -> None:
+    def _joined(self, place: Place) -> Ranges:
         parts = self._parts[place]
         joined: list[tuple[int, int]] = []
         for start, end in (each for index in sorted(parts) for each in parts[index]):
             if joined and joined[-1][1] == start:
                 start = joined.pop()[0]
             joined.append((start, end))
-        self._ranges[place] = tuple(joined)
+        return tuple(joined)
 
 
 def within(ranges: Iterable[tuple[int, int]], start: int, end: int) -> list[tuple[int, int]]:
