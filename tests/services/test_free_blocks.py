@@ -119,7 +119,7 @@ async def test_who_comes_first_takes_for_all_who_wait() -> None:
 
         async def many(count: int, enough: int, take: Callable[[], Awaitable[None]]) -> list[BaseException | None]:
             taken.clear()
-            works = (blocks.for_all(place, enough, lambda: 0, take) for _ in range(count))
+            works = (blocks.for_all(place, enough, 0.0, lambda: 0, take) for _ in range(count))
             return await asyncio.gather(*works, return_exceptions=True)
 
         assert await many(33, 1, one_more) == [None] * 33
@@ -131,7 +131,28 @@ async def test_who_comes_first_takes_for_all_who_wait() -> None:
         refusals = await many(20, 1, none_left)
         assert [str(each) for each in refusals] == ["none is left"] * 20
         assert len(taken) == 2
-        await blocks.for_all(place, 5, lambda: 5, none_left)
+        await blocks.for_all(place, 5, 0.0, lambda: 5, none_left)
+
+
+@pytest.mark.parametrize(("text", "counts"), [("10.0.0.0/16", [1, 2, 3, 4, 1, 2]), ("10.0.0.0/26", [1] * 6)])
+async def test_who_has_to_wait_again_soon_has_more_where_there_is_plenty(text: str, counts: list[int]) -> None:
+    """Not of a small subnet, nor after a while; and never more than so many at once."""
+    async with cluster(1, text) as world:
+        blocks, place = free_blocks(world.hosts[0]), (SPACE, world.subnet)
+        await take(world, blocks)
+        taken: list[int] = []
+
+        async def one_more() -> None:
+            taken[-1] += 1
+
+        for now in (0.0, 1.0, 2.0, 3.0, 14.0, 15.0):
+            taken.append(0)
+            await blocks.for_all(place, 1, now, lambda: 0, one_more)
+        assert taken == counts
+        for now in range(16, 26):
+            taken.append(0)
+            await blocks.for_all(place, 1, now, lambda: 0, one_more)
+        assert max(taken) == (AT_ONCE if len(set(counts)) > 1 else 1)
 
 
 async def test_what_is_done_together_ends_together() -> None:

@@ -22,6 +22,10 @@ from mooring.services.cluster.shared_values import Member, Seen, SharedValues
 
 # Blocks that a host claims at once, at most.
 AT_ONCE = 8
+# Seconds within which who has to wait again has as many more as it took the last time; of what nobody owns, one in so
+# many at most.
+SOON = 10.0
+SHARE = 16
 
 
 class Taken(NamedTuple):
@@ -40,36 +44,42 @@ class FreeBlocks:
         self._trying: set[tuple[str, Subnet, int]] = set()
         self._waiting: Counter[tuple[str, Subnet]] = Counter()
         self._going: dict[tuple[str, Subnet], Future[None]] = {}
+        self._last: dict[tuple[str, Subnet], tuple[int, float]] = {}  # how many were claimed for who waited, and when
 
     def forget(self) -> None:
         """Nothing was seen: the cluster's store is another than it was, and its revisions mean others."""
         self._known.clear()
 
     async def for_all(
-        self, place: tuple[str, Subnet], enough: int, free: Callable[[], int], take: Callable[[], Awaitable[None]]
-    ) -> None:
-        """Who comes first has as many blocks as it takes for all who wait by then, and the others wait for that.
+        self, place: tuple[str, Subnet], enough: int, now: float, free: Callable[[], int],
+        take: Callable[[], Awaitable[None]],
+    ) -> None:  # fmt: skip
+        """Who comes first has as many blocks as it takes for all who wait by then, and the others wait for that; soon
+        after the last time some more, so that they wait ever more seldom.
 
-        enough: how many addresses who asks waits for. free: how many there are. take: has one block more. Raises what
-        that raises, to all of them.
+        enough: how many addresses who asks waits for. now: seconds since the boot. free: how many there are. take: has
+        one block more. Raises what that raises, to all of them.
         """
         self._waiting[place] += enough
         try:
             if (going := self._going.get(place)) is not None:
                 await shield(going)
             else:
-                await self._first_of_all(place, enough, free, take)
+                await self._first_of_all(place, enough, now, free, take)
         finally:
             self._waiting[place] -= enough
 
     async def _first_of_all(
-        self, place: tuple[str, Subnet], enough: int, free: Callable[[], int], take: Callable[[], Awaitable[None]]
-    ) -> None:
+        self, place: tuple[str, Subnet], enough: int, now: float, free: Callable[[], int],
+        take: Callable[[], Awaitable[None]],
+    ) -> None:  # fmt: skip
         going = self._going[place] = get_running_loop().create_future()
         try:
             await sleep(0)  # for who comes at the same moment
             if (there := free()) < enough:
-                await together([take() for _ in range(self.missing(place, there))], most=True)
+                count = min(self.missing(place, there) + self._ahead(place, now), AT_ONCE)
+                self._last[place] = count, now
+                await together([take() for _ in range(count)], most=True)
         except Exception as fault:
             going.set_exception(fault)
             going.exception()  # perhaps nobody waits
@@ -84,6 +94,14 @@ class FreeBlocks:
         divided = division(place[1])
         size = divided.size if divided is not None else 1
         return max(min(-(-(self._waiting[place] - free) // size), AT_ONCE), 1)
+
+    def _ahead(self, place: tuple[str, Subnet], now: float) -> int:
+        """How many blocks more than it takes. None of a small subnet: other hosts want some as well."""
+        count, when = self._last.get(place, (0, now))
+        divided, known = division(place[1]), self._known.get(place)
+        if divided is None or known is None or now - when > SOON:
+            return 0
+        return min(count, (divided.count - len(known.owned)) // SHARE)
 
     async def take(self, space: str, subnet: Subnet, start: int, end: int) -> Taken:
         """A block that has numbers of [start, end) is this host's, as the cluster says; the claims that it had are

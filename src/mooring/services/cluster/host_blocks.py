@@ -142,10 +142,10 @@ class HostBlocks:
         and those that others wait for. Raises Exhausted when no block is free, Conflict as `copied`, Unavailable."""
         if (copied := self.copied(space, subnet)) is not None:
             raise copied  # or the two would take one block after another from each other
-        take = partial(self._take, space, subnet)
+        take, to_give = partial(self._take, space, subnet), partial(self._index.to_give, space, subnet)
         if enough is None:
             return await take()
-        return await self._free_blocks.for_all((space, subnet), enough, lambda: self._index.to_give(space, subnet), take)
+        return await self._free_blocks.for_all((space, subnet), enough, self._clock.boot(), to_give, take)
 
     async def _take(self, space: str, subnet: Subnet) -> None:
         """This host has one block more."""
