@@ -24,6 +24,7 @@ from mooring.adapters.etcd.member import Credentials
 from mooring.adapters.host.clocks import SystemClock
 from mooring.adapters.sqlite.sqlite_store import SqliteStore, open_sqlite_store
 from mooring.core.cluster_hosts import ClusterAccess, Membership
+from mooring.core.cluster_networks import ClusterNetwork, NetworkMember
 from mooring.core.requests import (
     AddressRequest,
     EndpointRequest,
@@ -72,8 +73,12 @@ class Host:
         await services.networks.create(NetworkRequest(NETWORK, {}, False, parts, ()))
         self.pool = grant.pool
         if cluster is not None:
-            assert services.cluster_runtime.plan is not None
-            await services.cluster_runtime.plan.share("default", SUBNET)
+            plan = services.cluster_runtime.plan
+            assert plan is not None
+            # Without these, its blocks would go after half a minute, as what comes late of a network that has ended.
+            await plan.values.put(ClusterNetwork(id="n1", space="default", subnets=(SUBNET,)), 0)
+            await plan.values.put(NetworkMember(space="default", subnet=SUBNET, host="A", network="n1"), 0)
+            await plan.share("default", SUBNET)
             await services.cluster_runtime.once()
 
     async def start(self) -> float:
