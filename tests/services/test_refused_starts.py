@@ -113,6 +113,20 @@ async def test_who_has_its_network_is_started_after_it() -> None:
     assert await scene.runs(C2)
 
 
+async def test_who_fails_of_what_was_left_of_him_is_tried_again() -> None:
+    """As of a port that the endpoint has which dockerd could not give up while the daemon did not serve."""
+    scene = await Scene().begin()
+    scene.host.engine.fail(C1, SAID)
+    scene.host.engine.refuses = "host port 80/tcp is already published (held by endpoint e1)"
+    scene.starts.note(AWAY)
+    await scene.look()
+    assert not await scene.runs()
+    assert len(scene.starts.findings()) == 1
+    scene.host.engine.refuses = ""
+    await scene.look()
+    assert await scene.runs()
+
+
 async def test_what_fails_again_and_again_is_given_up() -> None:
     """Ever more slowly, and it stays told of."""
     scene = await Scene().begin()

@@ -16,7 +16,7 @@ from mooring.core.containers import Container
 from mooring.core.faults import Fault
 from mooring.core.findings import Finding
 from mooring.core.networks import Network
-from mooring.core.refused_starts import NO_DAEMON, NOT_SERVING, follows, was_refused
+from mooring.core.refused_starts import NO_DAEMON, NOT_SERVING, follows, is_to_run, was_refused
 from mooring.ports import Clock, Engine
 from mooring.services.records.pacing import Pace
 from mooring.services.records.record_cache import RecordCache
@@ -135,7 +135,9 @@ class RefusedStarts:
             if listed.running or not networks:
                 continue
             container = await self._engine.container(listed.id)
-            if container is not None and was_refused(container, refusals):
+            # Who is tried may fail of what was left of him, which goes soon.
+            begun = container is not None and container.id in self._tries and is_to_run(container)
+            if container is not None and (begun or was_refused(container, refusals)):
                 since = before[container.id].since if container.id in before else self._clock.now()
                 found[container.id] = Refused(container, since, networks)
         self.waiting = found
@@ -166,6 +168,7 @@ class RefusedStarts:
             more = "it is tried again" if tries < TRIES else "it is not tried again"
             log.warning("container %s could not be started, %s: %s", container.name, more, fault)
             return False
+        del self._tries[container.id]
         log.info("started container %s, which had been refused: %s", container.name, container.failure)
         self.waiting.pop(container.id, None)
         return True
