@@ -198,13 +198,14 @@ async def test_half_a_query_is_no_reason_to_wait_longer() -> None:
     await served.connections.serve(served.stream)
     reader, writer = await served.client()
     dripped = 0
-    async with asyncio.timeout(PATIENCE):
-        while not reader.at_eof():
-            writer.write(b"\1")
-            dripped += 1
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(0.02):
-                    await reader.read()
+    with contextlib.suppress(ConnectionResetError):  # an octet was on its way when the connection was closed
+        async with asyncio.timeout(PATIENCE):
+            while not reader.at_eof():
+                writer.write(b"\1")
+                dripped += 1
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(0.02):
+                        await reader.read()
     assert dripped < 257  # a whole one would have been 2 + 257 octets
     writer.close()
     await served.connections.close()
