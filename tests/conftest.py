@@ -9,11 +9,11 @@ import gc
 
 from hypothesis import HealthCheck, settings
 
-# A third of the default: a mistake that a change makes shows in the first examples, and the full tier looks further.
+# A fifth of the default: a mistake that a change makes shows in the first examples, and the full tier looks further.
 # How long it takes to draw examples says how busy the machine is.
 BUSY = [HealthCheck.too_slow]
 settings.register_profile("default", suppress_health_check=BUSY)
-settings.register_profile("fast", max_examples=35, suppress_health_check=BUSY)
+settings.register_profile("fast", max_examples=20, suppress_health_check=BUSY)
 settings.load_profile("default")
 
 

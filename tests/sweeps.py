@@ -1,6 +1,6 @@
 """Sweeps: an operation is cut off at its first step, then at its second, and so on to its end.
 
-Rule: the full tier tries every step; the fast one, which Hypothesis's profile tells, each third one.
+Rule: the full tier tries every step; the fast one, which Hypothesis's profile tells, each fifth one.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from itertools import count
 
 from hypothesis import settings
 
-THIRD = 3
+FIFTH = 5
 
 
 def is_thorough() -> bool:
@@ -20,7 +20,7 @@ def is_thorough() -> bool:
 
 def stride() -> int:
     """How far it is from one step that is tried to the next."""
-    return 1 if is_thorough() else THIRD
+    return 1 if is_thorough() else FIFTH
 
 
 def sweep(first: int, turn: int = 0) -> Iterator[int]:

@@ -154,9 +154,7 @@ class OtherIpam(IpamDriver):
 
     def __init__(self, house: House) -> None:
         self._house = house
-        clock = ManualClock()
-        for _ in range(1000):
-            clock.token()  # its ids are not ours
+        clock = ManualClock(tokens=1000)  # its ids are not ours
         world = World(MemoryStore(), MemoryKernel(), MemoryPortGuard(), None, clock)
         services = assemble(world, OTHER_POLICY)
         self.cache, self._ipam = services.cache, services.ipam

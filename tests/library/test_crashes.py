@@ -161,6 +161,9 @@ async def _outcomes(name: str) -> Outcomes:
     pictures: list[Picture] = []
     steps: list[object] = []
     for line in ("", case.operation, case.between):
+        if pictures and not line:  # nothing comes between
+            pictures.append(pictures[0])
+            continue
         house = await prepared(case, lazy=False)
         if line:
             await house.do(line)

@@ -14,12 +14,13 @@ from heapq import heappop, heappush
 class ManualClock:
     """The Clock port, moved by hand."""
 
-    def __init__(self, start: float = 1_750_000_000.0) -> None:
-        """start: seconds since the epoch. off: what `step` tells. on_advance: called when the clock was moved."""
+    def __init__(self, start: float = 1_750_000_000.0, tokens: int = 0) -> None:
+        """start: seconds since the epoch. tokens: how many it has given, as it were: clocks that are to differ have
+        different ones. off: what `step` tells. on_advance: called when the clock was moved."""
         self._now = start
         self._boot = 1000.0
         self.off = 0.0
-        self._tokens = 0
+        self._tokens = tokens
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._order = 0
         self.on_advance: list[Callable[[], None]] = []
