@@ -163,17 +163,17 @@ def test_a_host_whose_clock_jumps_neither_takes_nor_loses_an_address(cluster: La
 
 
 def test_a_slow_etcd_keeps_no_container_waiting_that_does_not_need_it(cluster: LabCluster, lab: Lab) -> None:
-    """Half a second, three, and no answer at all: what is a host's own is given at once, what has to be asked for is
+    """A third of a second, three, and no answer at all: what is a host's own is given at once, what has to be asked for is
     refused in time, what was written late does not make a second user, and later all is well."""
     one, two, three = cluster.hosts
     share(cluster)
     with slow(cluster, lab) as ways, Sightings(cluster.hosts, SUBNET, settled=True) as sightings:
-        ways.delay = 0.25
+        ways.delay = 0.15
         run(one, "fixed", "--label", "mooring.key=half", network="shared")
-        for number, delay in enumerate((0.25, 1.5, STILL)):
+        for number, delay in enumerate((0.15, 1.5, STILL)):
             ways.delay = delay
             together(*(partial(start, host, f"dynamic{number}") for host in cluster.hosts))
-            if delay > 0.25:
+            if delay > 0.15:
                 for said in together(
                     partial(refusal, two, "--label", f"mooring.key=at{number}"),
                     partial(refusal, three, "--ip", address(one, "dynamic0")),
