@@ -163,8 +163,8 @@ def test_a_host_whose_clock_jumps_neither_takes_nor_loses_an_address(cluster: La
 
 
 def test_a_slow_etcd_keeps_no_container_waiting_that_does_not_need_it(cluster: LabCluster, lab: Lab) -> None:
-    """A third of a second, three, and no answer at all: what is a host's own is given at once, what has to be asked for is
-    refused in time, what was written late does not make a second user, and later all is well."""
+    """A third of a second, three, and no answer at all: what is a host's own is given at once, what has to be asked for
+    is refused in time, what was written late does not make a second user, and later all is well."""
     one, two, three = cluster.hosts
     share(cluster)
     with slow(cluster, lab) as ways, Sightings(cluster.hosts, SUBNET, settled=True) as sightings:
