@@ -105,3 +105,14 @@ async def test_the_doctor_tells_them() -> None:
     host.runtime.faults = (Unavailable("something waits"),)
     found = await operated.doctor.examine()
     assert "something waits" in {finding.text for finding in found.findings}
+
+
+async def test_the_doctor_asks_each_of_the_clusters_servers() -> None:
+    """Others stand in for one that is lost, so nothing else shows it."""
+    (host,) = await members(1)
+    world = World(host.store, host.kernel, host.guard, host.engine, host.clock, host.setup)
+    operated = operations(host.services, world, DaemonFacts("1.0", 0.0, "", "", "", host.policy))
+    operated.cluster.cluster = host.membership.cluster
+    host.servers.trouble = [trouble := "etcd at https://m2:2379 cannot be reached"]
+    found = await operated.doctor.examine()
+    assert trouble in {finding.text for finding in found.findings}

@@ -1,6 +1,6 @@
 """What is not as it should be in this host's part of a cluster, for the doctor.
 
-Rule: what was found by the cluster's turns and by the watch is told, not looked for again.
+Rule: what was found by the cluster's turns and by the watch is told, not looked for again; only the servers are asked.
 """
 
 from __future__ import annotations
@@ -27,6 +27,13 @@ def unread_findings(complaints: Iterable[str], now: float) -> Iterator[Finding]:
     for text in complaints:
         remedy = "bring all hosts to one version of Mooring"
         yield Finding(f"advertisement {text.split()[0]}", text, "the cluster's store", now, remedy)
+
+
+def server_findings(complaints: Iterable[str], now: float) -> Iterator[Finding]:
+    """Of the servers that hold the cluster's store, those that others stand in for as yet."""
+    for text in complaints:
+        remedy = "see to that server: without a majority of them hosts claim nothing new (`mooring cluster status`)"
+        yield Finding(f"server {text}", text, "asking each of the cluster's endpoints", now, remedy)
 
 
 def port_findings(hosts: Iterable[ClusterHost], port: int, now: float) -> Iterator[Finding]:

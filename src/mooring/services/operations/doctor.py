@@ -44,7 +44,7 @@ PATIENCE = 4.0
 
 class Doctor:
     """`examine` and `fix`. engine, changes: None where there is no engine. host: our id in leases. further: what
-    the site's nameservers do not get, and that this host is not heard in its cluster."""
+    the site's nameservers do not get, and what is not well with this host in its cluster."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Doctor:
         host: str,
         changes: EngineChanges | None = None,
         dns_server: Callable[[], Awaitable[DnsServerView]] | None = None,
-        further: Callable[[], Iterable[Finding]] = tuple,
+        further: Callable[[], Awaitable[Iterable[Finding]]] | None = None,
     ) -> None:
         self._cache, self._endpoint_index, self._ipam = services.cache, services.endpoint_index, services.ipam
         self._repair, self._garbage_collector = services.repair, services.garbage_collector
@@ -136,7 +136,7 @@ class Doctor:
             unused_subnet_pools(self._cache, self._ipam.subnet_pools.declared(), now),
             self._network_ports.unusable(now),
             unanswered(await self._dns_server(), now) if self._dns_server is not None else (),
-            self._further(),
+            await self._further() if self._further is not None else (),
         ):
             await asyncio.sleep(0)
             found += look

@@ -29,6 +29,7 @@ from mooring.services.operations.cluster_checks import (
     mtu_findings,
     narrow_findings,
     port_findings,
+    server_findings,
     turn_findings,
     unread_findings,
 )
@@ -201,10 +202,20 @@ def _notes(services: Services, zone_findings: Callable[[], Iterable[Finding]]) -
     return [*upgrade_notes(services.cache, services.ipam.fixed_index), *told]
 
 
-def _further(
+async def _further(
+    services: Services, zone_findings: Callable[[], Iterable[Finding]], cluster: ClusterMembership, clock: Clock
+) -> list[Finding]:
+    """What is found elsewhere. The cluster's servers are asked where they answered just now."""
+    found = list(_noted(services, zone_findings, cluster, clock))
+    if cluster.cluster is not None and not cluster.unreached:
+        found += server_findings(await cluster.cluster.complaints(), clock.now())
+    return found
+
+
+def _noted(
     services: Services, zone_findings: Callable[[], Iterable[Finding]], cluster: ClusterMembership, clock: Clock
 ) -> Iterator[Finding]:
-    """What is found elsewhere."""
+    """What others have found."""
     now, overlays = clock.now(), services.repair.overlays
     yield from zone_findings()
     began = now - clock.boot() + cluster.unreached_at if cluster.unreached_at is not None else now
