@@ -163,7 +163,8 @@ class Site:
         """Every host knows what every other one has."""
         for machine in self.machines:
             for name, network in machine.networks.items():
-                await machine.overlays.rescan(network.id, self.published[name])
+                others = {i: remote for i, remote in self.published[name].items() if remote.host != machine.address}
+                await machine.overlays.rescan(network.id, others)
             await machine.overlays.settle()
 
     async def close(self) -> None:
