@@ -156,7 +156,7 @@ async def test_without_a_majority_everything_is_unavailable_within_seconds(
         member.start()
     for _ in range(5):
         try:
-            assert await cluster.get("a") is not None
+            await cluster.get("a")  # there or not: what was unavailable may be done when the others are back
             break
         except Unavailable:
             pass
