@@ -76,6 +76,23 @@ async def test_nobody_is_started_while_he_would_be_refused_again() -> None:
     assert await scene.runs()
 
 
+async def test_who_is_held_up_holds_nobody_else_up() -> None:
+    """Whoever was refused since is looked for, and started where nothing is in his way."""
+    scene = await Scene().begin()
+    scene.starts = RefusedStarts(
+        scene.host.services.cache, scene.host.engine, scene.host.clock, lambda network: network.id.startswith("web")
+    )
+    scene.host.engine.fail(C1, SAID)
+    scene.starts.note(AWAY)
+    await scene.look()
+    other = await scene.host.network("own")
+    scene.host.engine.create(C2, "other", ContainerEndpoint(other, "own"))
+    scene.host.engine.fail(C2, "IpamDriver.RequestAddress: the disk is full")
+    scene.starts.note("the disk is full")
+    await scene.look()
+    assert (await scene.runs(C1), await scene.runs(C2)) == (False, True)
+
+
 async def test_who_was_refused_before_this_daemon_served_is_started() -> None:
     """A daemon that does not serve says so in words of its own, and remembers nobody."""
     scene = await Scene().begin()

@@ -106,8 +106,9 @@ class RefusedStarts:
         before, self._held_up = self._held_up, {ident for ident in self.waiting if self._is_held_up(ident)}
         if before - self._held_up:
             self.nudge()
-        if now < self._next or (self._held_up and len(self._held_up) == len(self.waiting)):
-            return  # who is held up is no reason to ask the engine
+        all_held_up = bool(self._held_up) and len(self._held_up) == len(self.waiting)
+        if now < self._next or (all_held_up and self._rounds > 0):
+            return  # who is held up is no reason to ask the engine, but whoever was refused since is
         self._next = now + PAUSES[min(self._rounds, len(PAUSES) - 1)]
         self._rounds += 1
         try:
