@@ -32,7 +32,8 @@ from mooring.services.assembly import assemble
 from mooring.services.ipam.allocator import IpamPolicy
 from mooring.services.networking.assembly import World
 from mooring.testing.memory_engine import MemoryEngine
-from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard
+from mooring.testing.memory_kernel import MemoryKernel
+from mooring.testing.memory_port_guard import MemoryPortGuard
 from mooring.testing.memory_store import MemoryStore
 from mooring.wire import cluster_forms
 from tests.e2e.lab.etcds import etcds

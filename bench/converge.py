@@ -52,7 +52,7 @@ from mooring.services.cluster.own_record import HostFacts
 from mooring.services.ipam.allocator import IpamPolicy
 from mooring.services.networking.assembly import World
 from mooring.testing.memory_engine import MemoryEngine
-from mooring.testing.memory_kernel import MemoryPortGuard
+from mooring.testing.memory_port_guard import MemoryPortGuard
 from tests.e2e.lab.etcds import etcds
 from tests.netns.overlay_rigs import Site, site
 from tests.netns.rigs import Namespace, plug

@@ -25,7 +25,8 @@ from mooring.services.assembly import assemble
 from mooring.services.ipam.allocator import IpamPolicy
 from mooring.services.networking.assembly import World
 from mooring.testing.memory_engine import MemoryEngine
-from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard
+from mooring.testing.memory_kernel import MemoryKernel
+from mooring.testing.memory_port_guard import MemoryPortGuard
 from mooring.wire import stored
 from tests.e2e.lab.labs import Lab
 

@@ -23,7 +23,8 @@ from mooring.core.faults import Unavailable
 from mooring.services.networking.assembly import World
 from mooring.testing.clocks import ManualClock
 from mooring.testing.memory_engine import MemoryEngine
-from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard
+from mooring.testing.memory_kernel import MemoryKernel
+from mooring.testing.memory_port_guard import MemoryPortGuard
 from mooring.testing.memory_store import MemoryStore
 from tests.test_daemon import ask
 

@@ -7,14 +7,15 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import pytest
 
 from mooring.adapters.host import port_guard
 from mooring.adapters.host.port_guard import SocketPortGuard
-from mooring.core.faults import BadRequest, Conflict, Exhausted
+from mooring.core.faults import Conflict, Exhausted, Unavailable
 from mooring.core.port_bindings import Protocol
+from mooring.core.refused_starts import awaited
 from tests.netns.rigs import Namespace, sh
 
 pytestmark = pytest.mark.netns
@@ -169,10 +170,19 @@ async def test_two_guards_never_have_the_same_port(guard: SocketPortGuard, proto
             await another.hold(protocol, host, 7001)
 
 
-async def test_an_address_that_the_host_does_not_have_is_a_bad_request(guard: SocketPortGuard) -> None:
-    """The text names the address."""
-    with pytest.raises(BadRequest, match=r"198\.18\.0\.9"):
-        await guard.hold(Protocol.TCP, IPv4Address("198.18.0.9"), 80)
+@pytest.mark.parametrize(("host", "prefix"), [("198.18.0.9", 24), ("2001:db8::9", 64)])
+async def test_an_address_that_the_host_does_not_have_is_refused_until_it_has(
+    guard: SocketPortGuard, host: str, prefix: int
+) -> None:
+    """The text names the address: who reads it may wait for that."""
+    address = ip_address(host)
+    assert not await guard.has(address)
+    with pytest.raises(Unavailable) as refused:
+        await guard.hold(Protocol.TCP, address, 80)
+    assert awaited(str(refused.value)) == address
+    sh(f"ip address add {host}/{prefix} dev lo nodad")
+    assert await guard.has(address)
+    await guard.hold(Protocol.TCP, address, 80)
 
 
 async def test_low_ports_and_one_address_can_be_held(guard: SocketPortGuard) -> None:

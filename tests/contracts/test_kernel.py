@@ -33,7 +33,8 @@ from mooring.core.plumbing import (
 )
 from mooring.core.port_bindings import Protocol
 from mooring.ports import Kernel, PortGuard
-from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard
+from mooring.testing.memory_kernel import MemoryKernel
+from mooring.testing.memory_port_guard import MemoryPortGuard
 from tests.contracts.kernels import LINUX, place
 from tests.netns.rigs import Namespace, sh
 

@@ -130,3 +130,20 @@ def test_a_dead_engine_leaves_no_name_behind(host: Host) -> None:
     host.docker("rm", "-f", "web")
     host.run_container("web", "--network", "one")
     eventually(lambda: len(host.daemon.held()) == 1, "one address is held")
+
+
+def test_who_publishes_at_an_address_that_the_host_gets_later_is_started_then(host: Host) -> None:
+    """https://github.com/moby/moby/issues/39559: as of a VPN that starts after Docker."""
+    late = "198.51.100.7"
+    host.namespace.run("ip", "address", "add", f"{late}/32", "dev", "lo")
+    host.create_network("one", *SUBNET)
+    host.run_container("web", "--network", "one", "-p", f"{late}:8080:80", "--restart", "always")
+    host.namespace.run("ip", "address", "del", f"{late}/32", "dev", "lo")
+    assert not host.engine.docker("restart", "-t", "0", "web", check=False).ok
+    eventually(
+        lambda: f"the host does not have address {late}" in host.mooring("doctor", check=False).output, "it is told"
+    )
+    assert not host.engine.inspect("web")["State"]["Running"]
+    host.namespace.run("ip", "address", "add", f"{late}/32", "dev", "lo")
+    eventually(lambda: host.engine.inspect("web")["State"]["Running"], "web runs")
+    host.namespace.run("ip", "address", "del", f"{late}/32", "dev", "lo")

@@ -28,7 +28,7 @@ from mooring.services.operations.inspection import DaemonFacts
 from mooring.services.operations.operations import operations
 from mooring.testing.clocks import ManualClock
 from mooring.testing.memory_engine import MemoryEngine
-from mooring.testing.memory_kernel import MemoryPortGuard
+from mooring.testing.memory_port_guard import MemoryPortGuard
 from mooring.testing.memory_store import MemoryStore
 from tests.netns.rigs import Namespace, Rig, is_cut_off, reach, serve, sh
 from tests.services.hosts import POLICY

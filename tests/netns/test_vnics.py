@@ -15,7 +15,7 @@ from mooring.services.assembly import Services, assemble
 from mooring.services.networking.assembly import World
 from mooring.testing.clocks import ManualClock
 from mooring.testing.memory_engine import MemoryEngine
-from mooring.testing.memory_kernel import MemoryPortGuard
+from mooring.testing.memory_port_guard import MemoryPortGuard
 from mooring.testing.memory_store import MemoryStore
 from tests.netns.rigs import Namespace, Rig, is_cut_off, reach, serve, sh
 from tests.services.hosts import POLICY

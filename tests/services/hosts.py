@@ -26,7 +26,8 @@ from mooring.services.ipam.allocator import IpamPolicy
 from mooring.services.networking.assembly import Others, World
 from mooring.testing.clocks import ManualClock
 from mooring.testing.memory_engine import MemoryEngine
-from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard
+from mooring.testing.memory_kernel import MemoryKernel
+from mooring.testing.memory_port_guard import MemoryPortGuard
 from mooring.testing.memory_store import MemoryStore
 
 POLICY = IpamPolicy(

@@ -23,7 +23,8 @@ from mooring.testing.clocks import ManualClock
 from mooring.testing.memory_cluster import MemoryCluster
 from mooring.testing.memory_cluster_setup import MemoryClusterSetup
 from mooring.testing.memory_engine import MemoryEngine
-from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard
+from mooring.testing.memory_kernel import MemoryKernel
+from mooring.testing.memory_port_guard import MemoryPortGuard
 from mooring.testing.memory_store import MemoryStore
 
 START = 1_750_000_000.0

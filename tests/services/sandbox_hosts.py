@@ -21,8 +21,9 @@ from mooring.services.sandboxes.sandboxes import Sandboxes
 from mooring.testing.clocks import ManualClock
 from mooring.testing.memory_driver import MemoryDriver
 from mooring.testing.memory_files import MemoryFiles
-from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard
+from mooring.testing.memory_kernel import MemoryKernel
 from mooring.testing.memory_namespaces import MemoryNamespaces
+from mooring.testing.memory_port_guard import MemoryPortGuard
 from mooring.testing.memory_resolver import MemoryResolver
 from mooring.testing.memory_store import MemoryStore
 from tests.services.hosts import POLICY

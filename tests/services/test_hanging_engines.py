@@ -20,7 +20,8 @@ from mooring.services.operations.operations import Operations, operations
 from mooring.services.records import engine_names
 from mooring.services.records.record_cache import RecordCache
 from mooring.testing.clocks import ManualClock
-from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard
+from mooring.testing.memory_kernel import MemoryKernel
+from mooring.testing.memory_port_guard import MemoryPortGuard
 from mooring.testing.memory_store import MemoryStore
 from tests.services.samples import DENY, START, SUBNET_POOLS, leased, records
 

@@ -203,6 +203,23 @@ async def test_the_tunnel_begins_where_the_host_is_reached_now(hosts: list[Membe
     assert {str(fact.local) for fact in host.facts if isinstance(fact, Vxlan)} == {"10.0.1.1"}
 
 
+async def test_an_underlay_that_comes_after_a_boot_is_found(hosts: list[MemberHost]) -> None:
+    """As one from DHCP: who starts meanwhile starts, and meets the other hosts then."""
+    host = hosts[0]
+    network = await take_part(host, "a")
+    await turns(host)
+    links = dict(host.setup.links)
+    host.setup.links.clear()
+    await host.reboot()
+    await turns(host)
+    await host.endpoint(network, "early")
+    assert host.services.repair.overlays.of(network) is None
+    host.setup.links |= links
+    await turns(host)
+    assert host.services.repair.overlays.of(network) is not None
+    assert tunnels(host) == {4097}
+
+
 async def test_a_host_that_comes_again_in_another_way_cuts_nobody_off(hosts: list[MemberHost]) -> None:
     """`join` with another token is no leaving; leaving by force is, and the networks are this host's alone then."""
     host = hosts[0]

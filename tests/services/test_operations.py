@@ -15,7 +15,8 @@ from mooring.services.networking.assembly import World
 from mooring.services.operations.inspection import DaemonFacts
 from mooring.services.operations.operations import operations
 from mooring.testing.clocks import ManualClock
-from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard
+from mooring.testing.memory_kernel import MemoryKernel
+from mooring.testing.memory_port_guard import MemoryPortGuard
 from mooring.testing.memory_store import MemoryStore
 from tests.services.hosts import POLICY
 from tests.services.samples import ETCD, sample

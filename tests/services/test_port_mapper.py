@@ -17,7 +17,7 @@ from mooring.services.networking.assembly import Others
 from mooring.services.networking.liveness import STARTED
 from mooring.services.sandboxes.provisioning import Provisioning
 from mooring.testing.memory_driver import MemoryDriver
-from mooring.testing.memory_kernel import MemoryPortGuard
+from mooring.testing.memory_port_guard import MemoryPortGuard
 from mooring.testing.memory_store import When
 from tests.services.hosts import MemoryHost
 

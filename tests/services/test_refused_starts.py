@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from ipaddress import ip_address
+
 from mooring.core.blocks import SharedSubnet
 from mooring.core.containers import ContainerEndpoint
 from mooring.core.networks import Network
-from mooring.core.refused_starts import NOT_SERVING
-from mooring.services.containers.refused_starts import SETTLED, TRIES, RefusedStarts
+from mooring.core.plumbing import HostLink
+from mooring.core.refused_starts import NOT_SERVING, no_such_address, no_such_interface
+from mooring.services.containers.refused_starts import SETTLED, TRIES, HostThings, RefusedStarts
 from tests.services.hosts import MemoryHost
 
 C1, C2 = "c1".ljust(64, "c"), "c2".ljust(64, "c")
 AWAY = "the cluster has to be asked, and has not been reached for 12 s"
 SAID = f"failed to set up container networking: IpamDriver.RequestAddress: {AWAY}"
+
+VPN = ip_address("10.8.0.1")
+PORT_AT_VPN = f"driver failed programming external connectivity: {no_such_address('host port 53/tcp', VPN)}"
+NO_LINK = f"NetworkDriver.Join: {no_such_interface('tap7', 'VNIC 10.1.0.7 of tenant red')}"
 
 
 class Scene:
@@ -22,7 +30,13 @@ class Scene:
         self.refused = False
         keeping = self.host.services.keeping
         assert keeping is not None
-        self.starts = RefusedStarts(self.host.services.cache, self.host.engine, self.host.clock, lambda _: self.refused)
+        self.starts = self.starting(lambda _: self.refused)
+
+    def starting(self, would_refuse: Callable[[Network], bool]) -> RefusedStarts:
+        """What starts whom, anew."""
+        host = self.host
+        things = HostThings(host.guard, host.kernel)
+        return RefusedStarts(host.services.cache, host.engine, host.clock, would_refuse, things)
 
     async def begin(self) -> Scene:
         """c1 is there, and does not run."""
@@ -79,9 +93,7 @@ async def test_nobody_is_started_while_he_would_be_refused_again() -> None:
 async def test_who_is_held_up_holds_nobody_else_up() -> None:
     """Whoever was refused since is looked for, and started where nothing is in his way."""
     scene = await Scene().begin()
-    scene.starts = RefusedStarts(
-        scene.host.services.cache, scene.host.engine, scene.host.clock, lambda network: network.id.startswith("web")
-    )
+    scene.starts = scene.starting(lambda network: network.id.startswith("web"))
     scene.host.engine.fail(C1, SAID)
     scene.starts.note(AWAY)
     await scene.look()
@@ -115,6 +127,76 @@ async def test_what_is_not_ours_to_start_is_left() -> None:
     engine.remove(C1)
     await scene.look()
     assert not await scene.runs(C2)
+
+
+async def test_who_publishes_at_an_address_that_comes_late_is_started_when_it_has_come() -> None:
+    """However long that takes, and at once; the doctor says meanwhile which address it is (moby#39559)."""
+    scene = await Scene().begin()
+    scene.host.guard.absent.add(VPN)
+    scene.host.engine.fail(C1, PORT_AT_VPN)
+    for _ in range(5 * TRIES):
+        await scene.look()
+    assert not await scene.runs()
+    assert [(each.text, each.proof) for each in scene.starts.findings()] == [
+        ("container db is not started: the host does not have address 10.8.0.1", PORT_AT_VPN)
+    ]
+    scene.host.guard.absent.clear()
+    await scene.look(0)
+    assert await scene.runs()
+    assert scene.starts.findings() == []
+
+
+async def test_an_address_that_comes_and_goes_costs_no_try() -> None:
+    """Tries are bounded for what nobody can see the end of."""
+    scene = await Scene().begin()
+    scene.host.engine.fail(C1, PORT_AT_VPN)
+    scene.host.engine.refuses = PORT_AT_VPN
+    for _ in range(2 * TRIES):
+        scene.host.guard.absent.clear()
+        await scene.look()
+        scene.host.guard.absent.add(VPN)
+        await scene.look()
+    scene.host.engine.refuses = ""
+    scene.host.guard.absent.clear()
+    await scene.look()
+    assert await scene.runs()
+
+
+async def test_who_waits_for_an_address_can_be_called_off() -> None:
+    """By taking its restart policy, or the container, away."""
+    scene = await Scene().begin()
+    scene.host.guard.absent.add(VPN)
+    scene.host.engine.fail(C1, PORT_AT_VPN)
+    await scene.look()
+    assert len(scene.starts.findings()) == 1
+    scene.host.engine.fail(C1, PORT_AT_VPN, restarts=False)
+    await scene.look()
+    assert scene.starts.findings() == []
+    scene.host.guard.absent.clear()
+    await scene.look()
+    assert not await scene.runs()
+
+
+async def test_a_port_that_a_program_has_is_not_waited_for() -> None:
+    """It may have it for good, and a moment without it, as at its restart, is no offer."""
+    scene = await Scene().begin()
+    scene.host.engine.fail(C1, "host port 80/tcp is already in use on 0.0.0.0 (held by process nginx (7))")
+    await scene.look()
+    assert not await scene.runs()
+    assert scene.starts.findings() == []
+
+
+async def test_who_is_to_get_an_interface_that_comes_late_is_started_when_it_has_come() -> None:
+    """A VNIC's that somebody else makes."""
+    scene = await Scene().begin()
+    scene.host.engine.fail(C1, NO_LINK)
+    for _ in range(5 * TRIES):
+        await scene.look()
+    assert not await scene.runs()
+    assert "the host does not have interface tap7" in scene.starts.findings()[0].text
+    scene.host.kernel.links["tap7"] = HostLink("tap7", "tun", "", 1500, port=False, ours=False)
+    await scene.look(0)
+    assert await scene.runs()
 
 
 async def test_who_has_its_network_is_started_after_it() -> None:

@@ -6,11 +6,11 @@ from ipaddress import IPv4Address, ip_address, ip_interface
 
 import pytest
 
-from mooring.core.faults import Conflict, Unavailable
+from mooring.core.faults import Unavailable
 from mooring.core.firewall import ruleset
 from mooring.core.plumbing import Add, Alter, Bridge, Fact, LinkAddress, Member, Neighbour, Op, Veth
 from mooring.core.port_bindings import Protocol
-from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard
+from mooring.testing.memory_kernel import MemoryKernel
 
 BRIDGE = Bridge("mr-one", "mooring:network:one", 1500, "02:00:00:00:00:01")
 VETH = Veth("mv-e", "mooring:endpoint:one/e", "mr-one", False, peer="mp-e", peer_mac="", mtu=1500)
@@ -93,12 +93,3 @@ def test_it_tells_what_gets_through() -> None:
     refused = [("a", "b"), ("", "a"), ("i", ""), ("i", "a"), ("a", "i")]
     assert not any(kernel.forwards(source, target) for source, target in refused)
     assert not kernel.forwards("a", "i", published=True)
-
-
-async def test_a_taken_port_is_refused_with_its_holder() -> None:
-    """Ports of other processes are planted by protocol and number."""
-    guard = MemoryPortGuard(taken={(Protocol.TCP, 80): "nginx (7)"})
-    with pytest.raises(Conflict, match="80/tcp"):
-        await guard.hold(Protocol.TCP, IPv4Address("0.0.0.0"), 80)
-    assert await guard.holder(Protocol.TCP, IPv4Address("0.0.0.0"), 80) == "process nginx (7)"
-    await guard.hold(Protocol.UDP, IPv4Address("0.0.0.0"), 80)

@@ -127,8 +127,9 @@ class PortGuard(Protocol):
 
     async def hold(self, protocol: IpProtocol, host: IPv4Address | IPv6Address, port: int) -> None:
         """The port is ours until let go or the process ends. Holding twice is fine. Raises Conflict when it is taken,
-        at once and without a holder: ask `holder`; BadRequest when the host does not have the address. A protocol that
-        the kernel has no sockets for needs no holding: nobody can take the port."""
+        at once and without a holder: ask `holder`; Unavailable when the host does not have the address, with the words
+        of core.refused_starts. A protocol that the kernel has no sockets for needs no holding: nobody can take the
+        port."""
         ...
 
     async def holder(self, protocol: IpProtocol, host: IPv4Address | IPv6Address, port: int) -> str:
@@ -138,6 +139,10 @@ class PortGuard(Protocol):
 
     async def release(self, protocol: IpProtocol, host: IPv4Address | IPv6Address, port: int) -> None:
         """The port is free again. Not held is fine."""
+        ...
+
+    async def has(self, host: IPv4Address | IPv6Address) -> bool:
+        """Whether the host has the address now, so that a port of it can be held. Raises Unavailable."""
         ...
 
     async def ephemeral(self) -> tuple[int, int]:

@@ -20,7 +20,7 @@ from mooring.services.containers.fixed_leases import Holders
 from mooring.services.containers.host_names import HostNames
 from mooring.services.containers.name_follower import NameFollower
 from mooring.services.containers.reattachment import Reattachment
-from mooring.services.containers.refused_starts import RefusedStarts
+from mooring.services.containers.refused_starts import HostThings, RefusedStarts
 from mooring.services.ipam.allocator import IpamPolicy
 from mooring.services.networking.assembly import Networking, Others, World, assemble_networking
 from mooring.services.networking.garbage_collector import MINIMUM_AGE
@@ -75,7 +75,9 @@ def assemble(
         fixed = FixedAddresses(cache, engine, clock, holders, controller, adoption, reattachment, nudged)
         host_names = HostNames(cache, host.endpoint_index, zone)
         reconciler = ContainerReconciler(fixed, host.endpoints, repair_period, minimum_age, host_names.note_listed)
-        refused_starts = RefusedStarts(cache, engine, clock, ipam.shared.would_refuse)
+        refused_starts = RefusedStarts(
+            cache, engine, clock, ipam.shared.would_refuse, HostThings(world.guard, world.kernel)
+        )
 
         def arrived() -> None:
             host.repair.nudge()

@@ -1,4 +1,4 @@
-"""A kernel and a port guard in memory, with the promises of the real ones.
+"""A kernel in memory, with the promises of the real one.
 
 Rules: it keeps facts and interprets them, so a test asks what is true and not which call was made; what the real kernel
 refuses is refused here (a port without its bridge, an element without its table); a test may plant foreign links, let
@@ -43,7 +43,7 @@ from mooring.core.plumbing import (
 )
 from mooring.core.port_bindings import Protocol
 from mooring.core.subnet_index import Holdings
-from mooring.ports import HostNet, Kernel, PortGuard
+from mooring.ports import HostNet, Kernel
 
 T = TypeVar("T")
 Before = Callable[[Op], Awaitable[None]]
@@ -355,46 +355,3 @@ def _table(fact: Fact) -> str:
     if isinstance(fact, GuardedPort):
         return "bridge"
     return fact.family if isinstance(fact, Ruleset) else ""
-
-
-class MemoryPortGuard(PortGuard):
-    """held: what is ours. taken: ports of other processes, with their names. lacking: protocols without sockets."""
-
-    def __init__(
-        self,
-        *,
-        taken: dict[tuple[Protocol, int], str] | None = None,
-        lacking: Iterable[Protocol] = (),
-        ephemeral: tuple[int, int] = (32768, 60999),
-    ) -> None:
-        self.held: set[tuple[Protocol, Address, int]] = set()
-        self._hosts: dict[tuple[Protocol, int, int], set[Address]] = {}  # of what is held, by protocol, family and port
-        self.taken = dict(taken or {})
-        self.lacking = set(lacking)
-        self._ephemeral = ephemeral
-
-    async def hold(self, protocol: Protocol, host: Address, port: int) -> None:
-        """See PortGuard."""
-        place = protocol, host, port
-        if place in self.held:
-            return
-        hosts = self._hosts.setdefault((protocol, host.version, port), set())
-        met = bool(hosts) and (int(host) == 0 or host in hosts or any(int(other) == 0 for other in hosts))
-        taken = (protocol, port) in self.taken or met
-        if taken and protocol not in self.lacking:
-            raise Conflict(f"host port {port}/{protocol.label} is taken at {host}")
-        self.held.add(place)
-        hosts.add(host)
-
-    async def holder(self, protocol: Protocol, host: Address, port: int) -> str:  # noqa: ARG002 - taken at any address
-        """See PortGuard."""
-        return f"process {self.taken.get((protocol, port), 'mooring')}"
-
-    async def release(self, protocol: Protocol, host: Address, port: int) -> None:
-        """See PortGuard."""
-        self.held.discard((protocol, host, port))
-        self._hosts.get((protocol, host.version, port), set()).discard(host)
-
-    async def ephemeral(self) -> tuple[int, int]:
-        """See PortGuard."""
-        return self._ephemeral

@@ -8,7 +8,8 @@ from mooring.core.leases import State
 from mooring.services.networking.assembly import World
 from mooring.testing.clocks import ManualClock
 from mooring.testing.memory_engine import MemoryEngine
-from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard
+from mooring.testing.memory_kernel import MemoryKernel
+from mooring.testing.memory_port_guard import MemoryPortGuard
 from mooring.testing.memory_store import MemoryStore
 from tests.servers.api.asking import api, ask
 from tests.services.samples import START, leased

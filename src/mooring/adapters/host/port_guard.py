@@ -18,8 +18,9 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
-from mooring.core.faults import BadRequest, Conflict, Exhausted, Fault, Unavailable
+from mooring.core.faults import Conflict, Exhausted, Fault, Unavailable
 from mooring.core.port_bindings import Protocol
+from mooring.core.refused_starts import no_such_address
 from mooring.ports import PortGuard
 
 ANY4, ANY6 = IPv4Address("0.0.0.0"), IPv6Address("::")
@@ -58,7 +59,7 @@ class SocketPortGuard(PortGuard):
         self._closed = float("-inf")  # when one was closed, time.monotonic()
 
     async def hold(self, protocol: Protocol, host: IPv4Address | IPv6Address, port: int) -> None:
-        """See PortGuard. Raises also BadRequest when the host does not have the address, Exhausted for too many."""
+        """See PortGuard. Raises also Exhausted for too many."""
         place = protocol, host, port
         if place in self._held:
             return
@@ -124,6 +125,18 @@ class SocketPortGuard(PortGuard):
             self._both.discard(guard)
             self._open -= 1
 
+    async def has(self, host: IPv4Address | IPv6Address) -> bool:
+        """See PortGuard. The kernel is asked as `hold` does: an address of IPv6 that is still tentative is none yet."""
+        place = Protocol.UDP, host, 0
+        try:
+            guard = _new_socket(place, alone=True)
+            if guard is not None:
+                with guard:
+                    guard.bind((str(host), 0))
+        except OSError as error:
+            return error.errno != errno.EADDRNOTAVAIL
+        return guard is not None
+
     async def ephemeral(self) -> tuple[int, int]:
         """See PortGuard."""
         return _ephemeral_range()
@@ -183,9 +196,7 @@ def _bound(guard: socket.socket, place: Place, until: float) -> None:
                 hint=f"{one}publish another port, or stop the other; see `ss -lnp 'sport = {port}'`",
             ) from error
         if error.errno == errno.EADDRNOTAVAIL:
-            raise BadRequest(
-                f"{_label(place)} cannot be published at {host}: the host has no such address", hint="see `ip address`"
-            ) from error
+            raise no_such_address(_label(place), host) from error
         raise Unavailable(f"{_label(place)} cannot be bound on {host}: {error.strerror}") from error
 
 

@@ -2,7 +2,8 @@
 start or when a container ends, and never again.
 
 Rules: only whom the engine's own word shows refused by us, for what may pass, and whom it would start anew at its own
-next start; nobody while he would be refused again; each so many times, since what does not pass is not ours to force.
+next start; nobody while he would be refused again, of which the host's own addresses and interfaces tell as well as the
+cluster; each so many times, since what does not pass is not ours to force.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from dataclasses import dataclass
 from mooring.core.containers import Container
 from mooring.core.faults import Fault
 from mooring.core.findings import Finding
-from mooring.core.networks import Network
-from mooring.core.refused_starts import NO_DAEMON, NOT_SERVING, follows, is_to_run, was_refused
-from mooring.ports import Clock, Engine
+from mooring.core.networks import Address, Network
+from mooring.core.refused_starts import NO_DAEMON, NOT_SERVING, awaited, follows, is_to_run, was_refused
+from mooring.ports import Clock, Engine, Kernel, PortGuard
 from mooring.services.records.pacing import Pace
 from mooring.services.records.record_cache import RecordCache
 
@@ -45,15 +46,54 @@ class Refused:
     since: float
     networks: tuple[str, ...]
 
+    @property
+    def awaits(self) -> Address | str | None:
+        """What the host lacks for it: an address, or an interface by its name."""
+        return awaited(self.container.failure)
+
+    def finding(self) -> Finding:
+        """What the doctor tells of it."""
+        name, lacks, said = self.container.name, self.awaits, self.container.failure
+        subject, by_hand = f"not-started {self.container.id}", f"or `docker start {name}`"
+        if lacks is None:
+            seen = "Docker's word on its last start"
+            text = f"container {name} could not be started: {said}"
+            return Finding(subject, text, seen, self.since, f"it is started when that has passed; {by_hand}")
+        what = f"{'interface' if isinstance(lacks, str) else 'address'} {lacks}"
+        text = f"container {name} is not started: the host does not have {what}"
+        return Finding(subject, text, said, self.since, f"it is started when the host has that; {by_hand}")
+
+
+class HostThings:
+    """What containers may wait for that is the host's own."""
+
+    def __init__(self, guard: PortGuard, kernel: Kernel) -> None:
+        self._guard, self._kernel = guard, kernel
+
+    async def have(self, thing: Address | str) -> bool:
+        """Whether the address, or the interface, is there. What cannot be found out is left to a try."""
+        try:
+            if isinstance(thing, str):
+                return await self._kernel.link(thing) is not None
+            return await self._guard.has(thing)
+        except Fault:
+            return True
+
 
 class RefusedStarts:
     """`run` for as long as the daemon lives. waiting: who was refused, at the last look."""
 
     def __init__(
-        self, cache: RecordCache, engine: Engine, clock: Clock, would_refuse: Callable[[Network], bool]
+        self,
+        cache: RecordCache,
+        engine: Engine,
+        clock: Clock,
+        would_refuse: Callable[[Network], bool],
+        host: HostThings,
     ) -> None:
         """would_refuse: whether a start in the network would be refused again."""
-        self._cache, self._engine, self._clock, self._would_refuse = cache, engine, clock, would_refuse
+        self._cache, self._engine, self._clock = cache, engine, clock
+        self._would_refuse, self._host = would_refuse, host
         self._refusals: dict[str, float] = {}
         self._tries: dict[str, int] = {}
         self._wanted = asyncio.Event()
@@ -78,16 +118,7 @@ class RefusedStarts:
 
     def findings(self) -> list[Finding]:
         """Who waits to be started."""
-        return [
-            Finding(
-                f"not-started {refused.container.id}",
-                f"container {refused.container.name} could not be started: {refused.container.failure}",
-                "Docker's word on its last start",
-                refused.since,
-                f"it is started when that has passed; or `docker start {refused.container.name}`",
-            )
-            for refused in self.waiting.values()
-        ]
+        return [refused.finding() for refused in self.waiting.values()]
 
     async def run(self) -> None:
         """For ever; a daemon whom nobody was refused sleeps."""
@@ -103,11 +134,12 @@ class RefusedStarts:
     async def once(self) -> None:
         """Look, if it is time to, and start who can be. Raises no Fault."""
         now = self._clock.boot()
-        before, self._held_up = self._held_up, {ident for ident in self.waiting if self._is_held_up(ident)}
+        before, self._held_up = self._held_up, await self._find_held_up()
         if before - self._held_up:
             self.nudge()
-        all_held_up = bool(self._held_up) and len(self._held_up) == len(self.waiting)
-        if now < self._next or (all_held_up and self._rounds > 0):
+        # For the cluster all wait at once; for an address perhaps for days, in which somebody may call one off.
+        asleep = bool(self.waiting) and all(self._is_refused(each) for each in self.waiting.values())
+        if now < self._next or (asleep and self._rounds > 0):
             return  # who is held up is no reason to ask the engine, but whoever was refused since is
         self._next = now + PAUSES[min(self._rounds, len(PAUSES) - 1)]
         self._rounds += 1
@@ -116,7 +148,9 @@ class RefusedStarts:
         except Fault as fault:
             log.debug("refused starts are not known: %s", fault)
             return
-        self._held_up = {ident for ident in self.waiting if self._is_held_up(ident)}
+        self._held_up = await self._find_held_up()
+        # Tries are for what nobody can see the end of.
+        self._tries |= dict.fromkeys(self._held_up & self._tries.keys(), 0)
         given_up = {ident for ident, tries in self._tries.items() if tries >= TRIES}
         await self._start([each for ident, each in self.waiting.items() if ident not in self._held_up | given_up])
         last = max(self._refusals.values(), default=now - SETTLED)
@@ -143,8 +177,16 @@ class RefusedStarts:
                 found[container.id] = Refused(container, since, networks)
         self.waiting = found
 
-    def _is_held_up(self, ident: str) -> bool:
-        networks = (self._cache.network(each) for each in self.waiting[ident].networks)
+    async def _find_held_up(self) -> set[str]:
+        """Who would be refused again."""
+        waiting = self.waiting
+        lacking = {lacks for each in waiting.values() if (lacks := each.awaits) is not None}
+        lacking = {lacks for lacks in lacking if not await self._host.have(lacks)}
+        return {ident for ident, each in waiting.items() if each.awaits in lacking or self._is_refused(each)}
+
+    def _is_refused(self, refused: Refused) -> bool:
+        """Whether the cluster that one of the networks is of is not reached."""
+        networks = (self._cache.network(each) for each in refused.networks)
         return any(network is not None and self._would_refuse(network) for network in networks)
 
     async def _start(self, due: Iterable[Refused]) -> None:

@@ -13,9 +13,10 @@ from collections.abc import Callable
 
 from mooring.core.endpoint_options import ENDPOINT_IFNAME
 from mooring.core.endpoints import Attachment, Endpoint
-from mooring.core.faults import BadRequest, Conflict, NotFound, Unavailable
+from mooring.core.faults import BadRequest, Conflict, NotFound
 from mooring.core.networks import Address, Network
 from mooring.core.plumbing import plan
+from mooring.core.refused_starts import no_such_interface
 from mooring.core.requests import EndpointGrant, JoinRequest
 from mooring.core.vnics import Vnic, bridge_facts, vnic_facts
 from mooring.ports import Driver, Kernel
@@ -85,7 +86,7 @@ class HandoffDriver(Driver):
         if await self._kernel.link(vnic.link) is not None:
             return
         if vnic.adopted:
-            raise Unavailable(f"interface {vnic.link} of {vnic} is not on the host", hint="see `ip link`")
+            raise no_such_interface(vnic.link, str(vnic))
         if await self._kernel.is_lived_in(vnic.host_end):
             raise Conflict(f"the interface of {vnic} is in another container", hint="stop that container first")
         await self._kernel.discard([vnic.host_end])
