@@ -166,7 +166,8 @@ def cluster(clusters: LabClusters, request: pytest.FixtureRequest) -> Iterator[L
     yield cluster
     if request.node.stash.get(FAILED, False):
         return
-    assert cluster.reset() == []
+    left = cluster.reset()
+    assert not left, "\n".join(left)
     clusters.broken = False
     items = request.session.items
     following = items[items.index(request.node) + 1 :]

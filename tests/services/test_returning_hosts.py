@@ -8,12 +8,15 @@ from random import Random
 
 import pytest
 
+from mooring.core.blocks import Block
 from mooring.core.cluster_hosts import Underlay
-from mooring.core.cluster_networks import HostNetwork
+from mooring.core.cluster_networks import HostNetwork, NetworkMember
+from mooring.core.containers import EngineNetwork
 from mooring.core.endpoints import Endpoint
-from mooring.core.faults import Fault, Unavailable
+from mooring.core.faults import Conflict, Fault, Unavailable
 from mooring.core.networks import Address
 from mooring.core.plumbing import Member
+from mooring.services.cluster.shared_values import SharedValues
 from mooring.services.operations.cluster_rows import ClusterRows
 from mooring.testing.memory_cluster import Step, let_others_run
 from tests.services.member_hosts import MemberHost, members
@@ -219,6 +222,49 @@ async def test_a_forgotten_host_writes_nothing_of_itself_back(hosts: list[Member
         assert two.services.cache.endpoint(network(two), ident) is None  # its address is free for others
         assert about(two) == []
         assert wrong([one, three]) == []
+
+
+async def test_who_learns_amid_a_turn_that_it_was_forgotten_writes_nothing_of_itself_back(
+    hosts: list[MemberHost], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its engine is slow: it is asked what a network is called before the host knows, and answers after."""
+    one, two, three = hosts
+    one.servers.cut(two.setup.address)
+    await forget(three, two, hosts)
+    await turns(*hosts, times=20)
+    ask = two.engine.network
+
+    async def slow(reference: str) -> EngineNetwork | None:
+        await two.membership.attempt()
+        return await ask(reference)
+
+    monkeypatch.setattr(two.engine, "network", slow)
+    one.servers.mend(two.setup.address)
+    one.clock.advance(5.0)  # its last try was a slow one
+    await two.runtime.once()
+    assert two.membership.forgotten
+    assert about(two) == []
+    assert two.runtime.plan is not None
+    await two.runtime.once()
+    with pytest.raises(Conflict, match="the cluster has forgotten this host"):
+        two.runtime.plan.check()
+
+
+async def test_what_comes_late_of_a_host_that_was_forgotten_goes(hosts: list[MemberHost]) -> None:
+    """Its part in a network, which would never end otherwise, and a block, whose addresses nobody could give."""
+    one, two, three = hosts
+    gone, part = two.membership.entered()[0].host, next(one.services.cache.every(HostNetwork)).shared
+    one.servers.cut(two.setup.address)
+    await forget(three, two, hosts)
+    late = SharedValues(one.servers.client("late"))
+    await late.put(NetworkMember(space=part.space, subnet=part.subnet, host=gone, network=part.id), 0)
+    await late.put(Block(space=part.space, subnet=part.subnet, index=200, host=gone, generation=1), 0)
+    await turns(one, three, times=20)
+    assert len(about(two)) == 2  # it may be that of a host which is only just joining
+    await turns(one, three, times=110)
+    assert about(two) == []
+    assert one.runtime.faults == three.runtime.faults == ()
+    assert wrong([one, three]) == []
 
 
 async def test_who_was_not_heard_for_a_while_waits_until_it_is(hosts: list[MemberHost]) -> None:

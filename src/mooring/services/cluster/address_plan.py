@@ -34,6 +34,7 @@ from mooring.services.cluster.sessions import Sessions
 from mooring.services.cluster.shared_networks import SharedNetworks
 from mooring.services.cluster.shared_values import ATTEMPTS, Member, SharedValues
 from mooring.services.cluster.subnet_ends import SubnetEnds
+from mooring.services.cluster.unknown_hosts import UnknownHosts
 from mooring.services.cluster.wants import Wants
 from mooring.services.records.address_index import AddressIndex
 from mooring.services.records.record_cache import RecordCache
@@ -84,6 +85,7 @@ class AddressPlan:
         self._ends = SubnetEnds(cache, index, self.blocks, self.claims, self.values, member)
         self.left = LeftSubnets(cache, self.blocks, self.claims, self.values, clock, member, sightings)
         self.hosts = KnownHosts(self.values.hosts, clock)
+        self._unknown = UnknownHosts(self.values.hosts, member.host, clock, sightings)
         self._refreshed = self._compared = float("-inf")
         self.forgotten = False  # the cluster has no record of this host: it takes nothing, and what it had is lost
         self.unreached: float | None = None  # since when what waits cannot be done, seconds since the boot
@@ -299,7 +301,10 @@ class AddressPlan:
 
     def _work(self, turn: Turn, compare: bool, watching: bool) -> Iterator[Callable[[], Awaitable[None]]]:
         async def verify(shared: SharedSubnet) -> None:
-            await self.blocks.verify(shared, turn.leases)
+            owners = await self.blocks.verify(shared, turn.leases)
+            place = shared.space, shared.subnet
+            for host in await self._unknown.among(place, owners - {*self.hosts.ids}):
+                await self._forgetting.take_back(host, shared)
             if (copied := self.blocks.copied(shared.space, shared.subnet)) is not None:
                 turn.faults.append(copied)
 

@@ -26,6 +26,11 @@ class Forgetting:
         """Nothing of the subnet is the host's. Raises Conflict while it is heard, or has only just gone silent,
         Unavailable."""
         await self.check(host)
+        await self.take_back(host, shared)
+
+    async def take_back(self, host: str, shared: SharedSubnet) -> None:
+        """The same of a host that was forgotten, and has written something since. Raises Conflict where it is heard,
+        and does so yet; Unavailable."""
         for block in (await self._values.blocks(shared.space, shared.subnet)).values():
             if block.value is not None and block.value.host == host:
                 await self._free(block.value, host)

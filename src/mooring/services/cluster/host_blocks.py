@@ -72,9 +72,10 @@ class HostBlocks:
         block = self._index.blocks.block_of(space, subnet, address)
         return block if block is not None and not block.leaving else None
 
-    async def verify(self, shared: SharedSubnet, lost: list[Lease]) -> None:
+    async def verify(self, shared: SharedSubnet, lost: list[Lease]) -> set[str]:
         """This host's blocks of the subnet are those that the cluster says are its own. lost: gets the leases, dynamic
-        or fixed, of those that are not any more, which are gone, also where it ends early. Raises Unavailable."""
+        or fixed, of those that are not any more, which are gone, also where it ends early. The ids of all hosts that
+        have a block there. Raises Unavailable."""
         space, subnet = shared.space, shared.subnet
         async with self.turn(space, subnet):
             theirs = await self._values.blocks(space, subnet)
@@ -94,6 +95,7 @@ class HostBlocks:
             for seen in mine.values():
                 if (confirmed := await self._confirmed(seen)) is not None:
                     await self._adopt(confirmed)
+        return {seen.value.host for seen in theirs.values() if seen.value is not None and seen.value.host}
 
     async def forget_seen(self) -> None:
         """What was read of the cluster is read again."""

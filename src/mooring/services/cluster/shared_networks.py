@@ -24,6 +24,7 @@ from mooring.ports import Clock
 from mooring.services.cluster.host_blocks import SIGHTINGS
 from mooring.services.cluster.late_writes import LateWrites
 from mooring.services.cluster.shared_values import ATTEMPTS, Member, Networks, Seen, SharedValues, contended
+from mooring.services.cluster.unknown_hosts import UnknownHosts
 
 # How many VNIs are tried, from one that is drawn.
 VNIS = 256
@@ -41,6 +42,7 @@ class SharedNetworks:
         self._empty: dict[str, float] = {}  # ids of networks without a host, and since when
         self._strays: dict[int, float] = {}  # revisions of what says so of this host, and since when
         self._late = LateWrites(values, clock, sightings)
+        self._unknown = UnknownHosts(values.hosts, member.host, clock, sightings)
 
     @property
     def silent(self) -> tuple[str, ...]:
@@ -281,8 +283,11 @@ class SharedNetworks:
 
     async def sweep(self) -> None:
         """What others began to end is ended, and so are networks that have been without a host for a while. What came
-        after a network had ended goes."""
+        after a network had ended goes, and so does the part in one of a host that was forgotten."""
         seen, now = await self._values.networks(), self._clock.boot()
+        hosts = {member.value.host for member in seen.members if member.value is not None}
+        for host in await self._unknown.among("", hosts):
+            await self.forget(host)
         found = [each.value for each in seen.networks if each.value is not None]
         empty = [network for network in found if not seen.of(network)]
         self._empty = {network.id: self._empty.get(network.id, now) for network in empty}

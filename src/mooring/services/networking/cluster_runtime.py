@@ -168,7 +168,8 @@ class ClusterRuntime:
         if self._present is not None:
             plan.restored.again.insert(0, self._present)
         plan.restored.again += [part.restored for part in self._parts if isinstance(part, Restored)]
-        plan.restored.doubtful = self._doubtful
+        # Also until the plan knows that it is so: what is under way would go on as if the host had been heard.
+        plan.restored.doubtful = lambda: self._doubtful() or (self._forgotten() and not plan.forgotten)
         await plan.begin()
         self.member, self.plan, self._ipam.shared.plan = member, plan, plan
 
