@@ -118,7 +118,7 @@ def may_move(claim: AddressClaim, host: str, standing: Standing, rule: SessionRu
     if not claim.boot:
         return Verdict(True, "its host says that it is idle")
     if standing.heard:
-        hint = f"stop that container on host {claim.host} first"
+        hint = f"stop that container on host {claim.host} first; if it has just stopped, try again in two seconds"
         return Verdict(False, f"it is in use on host {claim.host}, which is heard", holder, hint)
     if standing.silent < rule.grace:
         hint = f"try again in {rule.grace - standing.silent:.0f} s"

@@ -313,7 +313,8 @@ class Networks:
         pool = self._granted(part, tenant)
         if pool is None and tenant:
             raise BadRequest(
-                f"tenant {tenant} has no free subnet {part.subnet}", hint=f"ask for it with --ipam-opt tenant={tenant}"
+                f"tenant {tenant} has no free subnet {part.subnet}",
+                hint=f"create the network through the proxy's socket, or ask for it with --ipam-opt tenant={tenant}",
             )
         # Engines before 28 ask for a gateway's address whatever the network wants; it stays reserved, and unused.
         gateway = None if pool is not None and pool.options.get("gateway") == "none" else part.gateway
