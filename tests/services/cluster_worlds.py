@@ -236,16 +236,21 @@ class World:
 
     def restore(self) -> None:
         """All servers are off for a while, and come back as they were at a backup of before. What a host wrote in the
-        last second is not looked for: it has not said yet that there is something to look for (ADR 52)."""
+        last second it looks for itself, so it is there when they come back (ADR 52)."""
         old = [backup for at, backup in self.backups if self.clock.boot() - at > 12.0]
-        if not old or any(host.plan.restored.has_written for host in self.hosts):
+        if not old:
             return
         backup = self.random.choice(old)
         self.backups = [(at, each) for at, each in self.backups if each[0] <= backup[0]]
         self.notes["restored"] += 1
         self.servers.lose_majority()
+        looking = [host for host in self.hosts if host.plan.restored.has_written]
 
         def back() -> None:
+            if not all(host.ready for host in looking):
+                self.ends.append((self.clock.boot() + 1.0, back))
+                return
+            self.servers.mend(*(host.name for host in looking))
             self.servers.restore(backup)
             self.servers.regain_majority()
 

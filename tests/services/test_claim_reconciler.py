@@ -92,10 +92,14 @@ async def test_a_forgotten_host_that_returns_keeps_only_what_is_still_there() ->
         await claim(other, "key:both")
         await turns(world, 1)
         await forget(world, host, other)
+        hosts = other.plan.values.hosts
+        await hosts.delete_host(host.name, (await hosts.host(host.name))[1])
         host.boots, host.on = host.boots + 1, True
         host.build()
         await host.cache.load()
         await host.plan.begin()
+        await turns(world, 1)
+        await host.join()
         await turns(world, 6, seconds=25.0)
         assert host.cache.host_claim(SPACE, world.subnet, alone.address) is None
         kept = host.cache.host_claim(SPACE, world.subnet, both.address)

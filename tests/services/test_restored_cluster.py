@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from ipaddress import ip_address
 
 import pytest
 
@@ -19,7 +20,7 @@ from mooring.testing.memory_cluster import Step, let_others_run
 from tests.services.cluster_hosts import SPACE, Host
 from tests.services.cluster_verdicts import wrong_at_rest
 from tests.services.cluster_worlds import World
-from tests.services.plan_hosts import claim, cluster, forget, owned, run, turns
+from tests.services.plan_hosts import answered, claim, cluster, forget, owned, run, turns
 
 
 @asynccontextmanager
@@ -82,6 +83,23 @@ async def test_a_fixed_address_of_nobodys_block_is_seen_by_who_takes_the_block()
         block = (await second.plan.values.block(SPACE, world.subnet, free)).value
         assert block is not None
         assert (block.host, set(block.carved)) == (second.name, {made.address})
+
+
+async def test_a_claim_that_a_block_bore_in_the_backup_does_not_come_back_over_a_later_one() -> None:
+    """The host of the block writes the keys of what it bears."""
+    async with cluster() as world:
+        first, second = world.hosts
+        wanted = f"10.0.0.{16 * owned(first)[0] + 3}"
+        await claim(first, "key:old", wanted)
+        async with restored_since(world):
+            await first.plan.claims.release(SPACE, world.subnet, ip_address(wanted))
+            await turns(world, 3, 2.0)
+            made = await answered(world, second, "key:new", wanted)
+            await second.plan.claims.use(SPACE, world.subnet, made.address, "key:new")
+        await turns(world, 15, 4.0)
+        seen = await first.plan.values.claim(SPACE, world.subnet, made.address)
+        assert seen.value is not None
+        assert (seen.value.key, seen.value.host, bool(seen.value.boot)) == ("key:new", second.name, True)
 
 
 async def test_a_block_that_was_given_back_since_is_not_taken_for_ones_own() -> None:

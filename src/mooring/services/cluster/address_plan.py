@@ -97,6 +97,7 @@ class AddressPlan:
         mine = [block for block in self._cache.every(HostBlock) if block.boot] if self.restored.is_new else []
         if mine:
             await self._cache.commit(put=[msgspec.structs.replace(block, boot=ANOTHER) for block in mine])
+        self.restored.last_writes.suspect()
 
     @property
     def drained(self) -> bool:

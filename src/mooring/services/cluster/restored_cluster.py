@@ -32,6 +32,7 @@ from mooring.core.keys import outlives
 from mooring.core.networks import Subnet
 from mooring.ports import Clock, Cluster, Entry
 from mooring.services.cluster.free_blocks import opened
+from mooring.services.cluster.last_writes import LastWrites, is_later, settle_older
 from mooring.services.cluster.shared_values import ATTEMPTS, Member, Seen, SharedValues, contended
 from mooring.services.records.record_cache import RecordCache
 
@@ -49,6 +50,7 @@ class RestoredCluster:
     def __init__(self, cache: RecordCache, cluster: Cluster, clock: Clock, member: Member) -> None:
         self._cache, self._cluster, self._clock, self._member = cache, cluster, clock, member
         self._values = SharedValues(cluster)
+        self.last_writes = LastWrites(cache, self._values, member)
         self.again: list[Callable[[], Awaitable[None]]] = []
         """Each puts into the cluster what it keeps there, and forgets what it has read from it."""
         self.doubtful: Callable[[], bool] = lambda: False
@@ -141,6 +143,8 @@ class RestoredCluster:
             await self._look()
         except Unavailable as fault:
             self._failed, self._looked, self._failures = self._clock.boot(), float("-inf"), self._failures + 1
+            if self._written:
+                self.last_writes.suspect()
             self._why = fault.what
             raise
         self._looked = self._clock.boot()
@@ -165,6 +169,8 @@ class RestoredCluster:
             self._doubt, self._written = False, True
         if restore != self._done:
             await self._wait_for_all(restore)
+        if self.last_writes.suspected and not self.waiting and not self.doubtful():
+            await self.last_writes.put_again()
         if self._written:
             await self._count(mark, mine)
 
@@ -252,11 +258,12 @@ class RestoredCluster:
         await opened(self._values, mine.space, mine.subnet, mine.address)
         for _ in range(ATTEMPTS):
             seen = await self._values.claim(mine.space, mine.subnet, mine.address)
-            if seen.value is not None and _is_later(seen.value, mine):
+            if seen.value is not None and is_later(seen.value, mine):
                 return
             with suppress(StaleRevision):
                 if seen.value != mine:
                     await self._values.put(mine, seen.revision)
+                await settle_older(self._values, mine)
                 await self._put_identity(mine)
                 return
         raise contended(f"address {mine.address}")
@@ -305,11 +312,3 @@ def _number(entry: Entry | None) -> int:
     """A host's number as the store has it."""
     text = entry.value.decode(errors="replace") if entry is not None else ""
     return int(text) if text.isdecimal() else 0
-
-
-def _is_later(theirs: AddressClaim, mine: AddressClaim) -> bool:
-    """Whether the claim in the store was made, or moved, after the one of this host: of two allocations, the clock
-    says so, which hosts of a cluster have alike."""
-    if theirs.sequence == mine.sequence:
-        return theirs.generation > mine.generation
-    return theirs.since > mine.since
