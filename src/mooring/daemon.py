@@ -32,6 +32,7 @@ from mooring.adapters.host.logs import start_logging
 from mooring.adapters.host.machine_ids import boot_id, machine_id
 from mooring.adapters.host.port_guard import SocketPortGuard
 from mooring.adapters.linux.cluster_setup import LinuxClusterSetup
+from mooring.adapters.linux.icmp_echoes import IcmpEchoes
 from mooring.adapters.linux.linux_kernel import LinuxKernel
 from mooring.adapters.linux.namespaces import identity_here
 from mooring.adapters.linux.wireguard import LinuxWireGuard
@@ -252,7 +253,7 @@ async def open_host(config: Config, cleanup: AsyncExitStack) -> World:
     wireguard = LinuxWireGuard(config.state_dir / "wireguard.json", systemd.is_service(os.environ))
     cleanup.callback(wireguard.close)
     cluster = LinuxClusterSetup(config.state_dir / "cluster.json")
-    return World(store, kernel, guard, engine, clock, cluster, wireguard)
+    return World(store, kernel, guard, engine, clock, cluster, wireguard, IcmpEchoes(kernel))
 
 
 async def _run_tasks(

@@ -6,7 +6,7 @@ mooring.testing pass the same contract tests (tests/contracts).
 
 from mooring.ports.clusters import Change, Cluster, ClusterSetup, WireGuard
 from mooring.ports.drivers import Driver, IpamDriver, PluginFinder
-from mooring.ports.hosts import Clock, Engine, HostNet, Kernel, PortGuard
+from mooring.ports.hosts import Clock, Echoes, Engine, HostNet, Kernel, PortGuard
 from mooring.ports.sandboxes import Counters, Files, Lookup, Namespaces, Resolver
 from mooring.ports.stores import Entry, Store, Transaction
 
@@ -17,6 +17,7 @@ __all__ = [
     "ClusterSetup",
     "Counters",
     "Driver",
+    "Echoes",
     "Engine",
     "Entry",
     "Files",

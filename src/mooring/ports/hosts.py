@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 
 from mooring.core.containers import Container, EngineEvent, EngineNetwork
 from mooring.core.engines import EngineView
+from mooring.core.overlay_paths import Answer, Echo
 from mooring.core.plumbing import Fact, HostLink, Inside, Op
 from mooring.core.port_bindings import Protocol as IpProtocol
 from mooring.core.subnet_index import Holdings
@@ -147,6 +148,15 @@ class PortGuard(Protocol):
 
     async def ephemeral(self) -> tuple[int, int]:
         """First and last port of the kernel's ephemeral range, inclusive."""
+        ...
+
+
+class Echoes(Protocol):
+    """Echo requests of this host's own."""
+
+    async def ask(self, echoes: Collection[Echo]) -> Mapping[Echo, Answer]:
+        """What becomes of each, asked all at once, within a second. Raises no Fault: what cannot be asked is
+        unasked."""
         ...
 
 

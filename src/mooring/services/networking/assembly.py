@@ -13,6 +13,7 @@ from mooring.ports import (
     Clock,
     ClusterSetup,
     Driver,
+    Echoes,
     Engine,
     IpamDriver,
     Kernel,
@@ -58,7 +59,7 @@ from mooring.services.records.record_cache import RecordCache
 @dataclass(frozen=True, slots=True)
 class World:
     """What the services stand on. engine: None where networks are the library's alone. cluster: None where this can be
-    in none. wireguard: None where nothing can be encrypted."""
+    in none. wireguard: None where nothing can be encrypted. echoes: None where no other host can be asked."""
 
     store: Store
     kernel: Kernel
@@ -67,6 +68,7 @@ class World:
     clock: Clock
     cluster: ClusterSetup | None = None
     wireguard: WireGuard | None = None
+    echoes: Echoes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,10 @@ class OverlayFeed:
         """What another host says under the key."""
         return self._told.get(key)
 
+    def advertisements(self) -> list[tuple[str, Advertisement]]:
+        """All that other hosts say now, with the keys."""
+        return [*self._told.items()]
+
     async def pause(self) -> None:
         """A scan that is being told has been told."""
         async with self._turn:

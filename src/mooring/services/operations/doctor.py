@@ -1,8 +1,8 @@
 """The doctor: everything that is not as it should be, with its proof, its age and what puts it right.
 
-Rules: looking does nothing that would not be done in the next seconds anyway; what is put right is what the passes of
-repair and of the reconciler put right, by their own rules, so a live address is never touched; what was looked for and
-could not be seen is a finding too.
+Rules: looking does nothing that would not be done in the next seconds anyway, but for asking other hosts; what is put
+right is what the passes of repair and of the reconciler put right, by their own rules, so a live address is never
+touched; what was looked for and could not be seen is a finding too.
 """
 
 from __future__ import annotations

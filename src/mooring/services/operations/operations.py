@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,6 +12,8 @@ from mooring.core.dns_views import DnsServerView
 from mooring.core.faults import Unavailable
 from mooring.core.findings import Finding, Report
 from mooring.core.networks import Network, Scope
+from mooring.core.overlay_paths import path_findings
+from mooring.core.overlays import Overlay
 from mooring.core.subnet_index import Holdings
 from mooring.core.times import moment
 from mooring.ports import Clock, Engine
@@ -47,6 +50,7 @@ from mooring.services.operations.network_port_rows import NetworkPortRows
 from mooring.services.operations.network_ports import NetworkPorts
 from mooring.services.operations.next_starts import upgrade_notes
 from mooring.services.operations.other_hosts import OtherHosts
+from mooring.services.operations.overlay_echoes import OverlayEchoes
 from mooring.services.operations.publishing import NetworkPublishing
 from mooring.services.operations.readiness import ReadinessChecks
 from mooring.services.operations.reservations import Reservations
@@ -119,7 +123,10 @@ def operations(
     holds = Holds(cache, services.ipam, services.holders, engine, reattachment, clock, policy)
     cluster = _membership(services, world, daemon)
     names = partial(_names_told, engine, daemon, cluster)
-    further = partial(_further, services, zone_findings, cluster, clock)
+    echoes = OverlayEchoes(
+        services.records, services.host_overlays, services.overlay_feed, services.cluster_runtime, world.echoes
+    )
+    further = partial(_further, services, zone_findings, cluster, clock, echoes)
     addresses = AddressesById(cache, services.ipam, engine, clock, holds, names)
     return Operations(
         inspection,
@@ -203,20 +210,34 @@ def _notes(services: Services, zone_findings: Callable[[], Iterable[Finding]]) -
 
 
 async def _further(
-    services: Services, zone_findings: Callable[[], Iterable[Finding]], cluster: ClusterMembership, clock: Clock
+    services: Services,
+    zone_findings: Callable[[], Iterable[Finding]],
+    cluster: ClusterMembership,
+    clock: Clock,
+    echoes: OverlayEchoes,
 ) -> list[Finding]:
-    """What is found elsewhere. The cluster's servers are asked where they answered just now."""
+    """What is found elsewhere. The cluster's servers, and through them who is to be asked, are asked where they
+    answered just now."""
     found = list(_noted(services, zone_findings, cluster, clock))
     if cluster.cluster is not None and not cluster.unreached:
         found += server_findings(await cluster.cluster.complaints(), clock.now())
+        with suppress(Unavailable):  # the next turn tells of that
+            paths, answers = await echoes.ask(_overlays(services))
+            found += path_findings(paths, answers, clock.now())
     return found
+
+
+def _overlays(services: Services) -> list[tuple[Network, Overlay]]:
+    """Of this host."""
+    known = ((network, services.repair.overlays.of(network.id)) for network in services.cache.every(Network))
+    return [(network, overlay) for network, overlay in known if overlay is not None]
 
 
 def _noted(
     services: Services, zone_findings: Callable[[], Iterable[Finding]], cluster: ClusterMembership, clock: Clock
 ) -> Iterator[Finding]:
     """What others have found."""
-    now, overlays = clock.now(), services.repair.overlays
+    now = clock.now()
     yield from zone_findings()
     began = now - clock.boot() + cluster.unreached_at if cluster.unreached_at is not None else now
     yield from unreached(cluster.unreached, began, services.cluster_runtime.waiting() if cluster.unreached else ())
@@ -229,8 +250,7 @@ def _noted(
         now,
     )
     yield from unread_findings(services.overlay_feed.complaints(), now)
-    known = ((network, overlays.of(network.id)) for network in services.cache.every(Network))
-    opened = [(network, overlay) for network, overlay in known if overlay is not None]
+    opened = _overlays(services)
     yield from mtu_findings(opened, now)
     if opened and (plan := services.ipam.shared.plan) is not None:
         yield from port_findings(plan.hosts.hosts, services.host_overlays.port, now)
