@@ -319,6 +319,16 @@ async def test_the_wildcard_and_one_address_exclude_each_other(guard: PortGuard)
         await guard.hold(Protocol.TCP, ANY4, 7002)
 
 
+async def test_an_address_that_the_host_does_not_have_is_refused(guard: PortGuard) -> None:
+    """For as long as it has not: whether it has can be asked."""
+    there, missing = IPv4Address("127.0.0.1"), IPv4Address("192.0.2.77")
+    if isinstance(guard, MemoryPortGuard):
+        guard.absent.add(missing)
+    assert [await guard.has(each) for each in (there, missing, ANY4, ANY6)] == [True, False, True, True]
+    with pytest.raises(Unavailable, match=r"published at 192\.0\.2\.77: the host has no such address"):
+        await guard.hold(Protocol.TCP, missing, 80)
+
+
 async def test_the_ephemeral_range_is_told(guard: PortGuard) -> None:
     """First and last port, in order."""
     low, high = await guard.ephemeral()

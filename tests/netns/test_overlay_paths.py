@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path as Folder
+from typing import Any
 
 import pytest
 
@@ -80,13 +81,24 @@ async def test_hosts_that_reach_each_other_are_not_told_of(pair: Site) -> None:
     assert await found(pair) == []
 
 
-async def test_a_tenants_routing_domain_is_where_its_hosts_are_asked() -> None:
-    """Its addresses are there, and not the host's."""
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"domain": 1},
+        {"internal": True},
+        {"options": NetworkOptions(icc=False)},
+        {"offload": False},
+        {"multicast": True},
+    ],
+    ids=str,
+)
+async def test_hosts_reach_each_other_in_every_kind_of_network(kind: dict[str, Any]) -> None:
+    """In a tenant's routing domain, where its addresses are; where nothing leaves, or containers do not meet."""
     with private_namespace():
         made = site()
         for _ in range(2):
             await made.machine()
-        await made.network("web", 9, VNI, domain=1)
+        await made.network("web", 9, VNI, **kind)
         try:
             assert await found(made) == []
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from ipaddress import IPv4Address
 
@@ -9,6 +10,7 @@ import pytest
 
 from mooring.core.containers import ContainerEndpoint, EngineEndpoint
 from mooring.core.dns_views import DnsServerView
+from mooring.core.engines import EngineView
 from mooring.core.faults import Unavailable
 from mooring.core.findings import Finding
 from mooring.core.leases import State
@@ -53,6 +55,23 @@ async def test_a_host_where_all_is_well_has_no_finding(host: MemoryHost, doctor:
     assert (await doctor.examine()).findings == ()
     assert (await doctor.fix(dry=True)).done == ()
     assert (host.services.cache.revision, host.ops) == before
+
+
+async def test_others_are_asked_while_the_engine_is(host: MemoryHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person waits for the slower of both only: here the engine answers when the others have been asked."""
+    asked, view = asyncio.Event(), host.engine.view
+
+    async def others() -> list[Finding]:
+        asked.set()
+        return [Finding("tunnel", "host two does not answer", "a ping", 0.0)]
+
+    async def slow() -> EngineView:
+        await asked.wait()
+        return await view()
+
+    monkeypatch.setattr(host.engine, "view", slow)
+    doctor = Doctor(host.services, host.engine, host.clock, POLICY.host, others=others)
+    assert (await only(doctor)).text == "host two does not answer"
 
 
 async def test_a_holder_that_is_gone_is_found_then_given_up(host: MemoryHost, doctor: Doctor) -> None:

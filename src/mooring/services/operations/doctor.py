@@ -44,7 +44,8 @@ PATIENCE = 4.0
 
 class Doctor:
     """`examine` and `fix`. engine, changes: None where there is no engine. host: our id in leases. further: what
-    the site's nameservers do not get, and what is not well with this host in its cluster."""
+    the site's nameservers do not get, and what is not well with this host in its cluster. others: what other hosts and
+    the cluster's servers are asked for; both raise no Fault."""
 
     def __init__(
         self,
@@ -54,7 +55,8 @@ class Doctor:
         host: str,
         changes: EngineChanges | None = None,
         dns_server: Callable[[], Awaitable[DnsServerView]] | None = None,
-        further: Callable[[], Awaitable[Iterable[Finding]]] | None = None,
+        further: Callable[[], Iterable[Finding]] | None = None,
+        others: Callable[[], Awaitable[Iterable[Finding]]] | None = None,
     ) -> None:
         self._cache, self._endpoint_index, self._ipam = services.cache, services.endpoint_index, services.ipam
         self._repair, self._garbage_collector = services.repair, services.garbage_collector
@@ -66,6 +68,7 @@ class Doctor:
         self._changes = changes
         self._dns_server = dns_server
         self._further = further
+        self._others = others
         self._network_ports = NetworkPortRows(self._cache, self._endpoint_index, self._ipam)
         self._notes: tuple[Finding, ...] = ()
         self._first: dict[str, float] = {}
@@ -104,6 +107,16 @@ class Doctor:
 
     async def _look(self, ask: bool = True) -> tuple[tuple[Finding, ...], bool]:
         """What is found, and whether the engine answered. ask: it may be asked; else it did not answer just now."""
+        async with asyncio.TaskGroup() as tasks:  # whoever does not answer takes his time, beside the others
+            others = tasks.create_task(self._of_others())
+            found, answers = await self._of_this_host(ask)
+        return self._dated([*found, *others.result()]), answers
+
+    async def _of_others(self) -> Iterable[Finding]:
+        return await self._others() if self._others is not None else ()
+
+    async def _of_this_host(self, ask: bool) -> tuple[list[Finding], bool]:
+        """As `_look`."""
         self._notes = ()
         found: list[Finding] = []
         view: EngineView | None = None
@@ -136,13 +149,13 @@ class Doctor:
             unused_subnet_pools(self._cache, self._ipam.subnet_pools.declared(), now),
             self._network_ports.unusable(now),
             unanswered(await self._dns_server(), now) if self._dns_server is not None else (),
-            await self._further() if self._further is not None else (),
+            self._further() if self._further is not None else (),
         ):
             await asyncio.sleep(0)
             found += look
         self._notes += tuple(unchecked(self._cache))
         self._notes += tuple(strayed_networks(self._cache, self._ipam.subnet_pools.declared()))
-        return self._dated(found), not why
+        return found, not why
 
     async def _reconciled(self) -> list[Finding]:
         """What the reconciler finds now."""

@@ -126,13 +126,14 @@ def operations(
     echoes = OverlayEchoes(
         services.records, services.host_overlays, services.overlay_feed, services.cluster_runtime, world.echoes
     )
-    further = partial(_further, services, zone_findings, cluster, clock, echoes)
+    further = partial(_noted, services, zone_findings, cluster, clock)
+    others = partial(_asked, services, cluster, clock, echoes)
     addresses = AddressesById(cache, services.ipam, engine, clock, holds, names)
     return Operations(
         inspection,
         _lookup(services, inspection, names),
         Reservations(cache, services.ipam, engine, clock, policy, holds),
-        Doctor(services, engine, clock, policy.host, changes, dns_server, further),
+        Doctor(services, engine, clock, policy.host, changes, dns_server, further, others),
         names,
         holds,
         ClaimMoves(cache, services.ipam, clock, policy),
@@ -209,21 +210,14 @@ def _notes(services: Services, zone_findings: Callable[[], Iterable[Finding]]) -
     return [*upgrade_notes(services.cache, services.ipam.fixed_index), *told]
 
 
-async def _further(
-    services: Services,
-    zone_findings: Callable[[], Iterable[Finding]],
-    cluster: ClusterMembership,
-    clock: Clock,
-    echoes: OverlayEchoes,
-) -> list[Finding]:
-    """What is found elsewhere. The cluster's servers, and through them who is to be asked, are asked where they
-    answered just now."""
-    found = list(_noted(services, zone_findings, cluster, clock))
-    if cluster.cluster is not None and not cluster.unreached:
-        found += server_findings(await cluster.cluster.complaints(), clock.now())
-        with suppress(Unavailable):  # the next turn tells of that
-            paths, answers = await echoes.ask(_overlays(services))
-            found += path_findings(paths, answers, clock.now())
+async def _asked(services: Services, cluster: ClusterMembership, clock: Clock, echoes: OverlayEchoes) -> list[Finding]:
+    """What the cluster's servers say, and hosts whom they know of. They are asked where they answered just now."""
+    if cluster.cluster is None or cluster.unreached:
+        return []
+    found = list(server_findings(await cluster.cluster.complaints(), clock.now()))
+    with suppress(Unavailable):  # the next turn tells of that
+        paths, answers = await echoes.ask(_overlays(services))
+        found += path_findings(paths, answers, clock.now())
     return found
 
 
