@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 
 import pytest
 
 from mooring.core.cluster_hosts import Membership
-from mooring.core.faults import Conflict, Fault, Unavailable
+from mooring.core.faults import Conflict, Exhausted, Fault, Unavailable
 from mooring.ports import Cluster
 from mooring.services.cluster.address_claims import AddressClaims
 from mooring.services.cluster.host_records import HostRecords
+from mooring.services.cluster.membership import REFRESH, WATCHED
 from mooring.services.networking.cluster_runtime import ClusterRuntime
 from mooring.testing.memory_cluster import Step, let_others_run
-from tests.services.member_hosts import ACCESS, members
+from mooring.testing.memory_cluster_setup import MemoryClusterSetup
+from tests.services.member_hosts import ACCESS, ENDPOINT, MemberHost, members, neighbours, run
 from tests.services.overlay_hosts import following, take_part, tunnels, turns
 
 
@@ -252,3 +255,42 @@ async def test_a_host_that_left_by_force_and_joins_again_does_not_take_the_store
     assert host.membership.entered()[0].host == ident
     await host.turn()
     assert "restored" not in host.servers.records
+
+
+async def copied(host: MemberHost) -> MemberHost:
+    """A copy of the machine with its disk, which has booted and had a turn."""
+    copy = MemberHost(host.servers, 2)
+    copy.boots, copy.store = 9, deepcopy(host.store)
+    copy.setup = MemoryClusterSetup({ENDPOINT: host.servers}, "10.0.0.9")
+    copy.setup.kept_one = host.setup.kept_one
+    copy.renew()
+    await copy.start()
+    await copy.turn()
+    return copy
+
+
+async def test_a_copy_of_a_machine_takes_and_makes_nothing_in_its_name() -> None:
+    """From its first turn on, and as long as the other one is heard: it would give the same addresses."""
+    _, host = await neighbours()
+    copy = await copied(host)
+    with pytest.raises(Unavailable, match="has not been heard"):
+        await take_part(copy, "b")
+    for _ in range(20):
+        with pytest.raises((Unavailable, Exhausted)):
+            await run(copy, "c")
+        await host.turn(REFRESH)
+        await copy.turn()
+    assert await run(host, "c")
+
+
+async def test_a_host_that_is_back_within_its_session_waits_no_longer_than_its_copy_would_be_silent() -> None:
+    """Its own session from before the boot ends later, and nothing waits for that."""
+    _, host = await neighbours()
+    await host.reboot()
+    await host.turn()
+    with pytest.raises((Unavailable, Exhausted)):
+        await run(host, "c")
+    await host.turn(WATCHED)
+    assert host.membership.confirmed is None
+    await host.turn(1.0)
+    assert await run(host, "c")

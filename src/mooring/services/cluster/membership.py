@@ -39,9 +39,22 @@ REFRESH = SessionRule().refresh
 """Seconds between two."""
 AGAIN = 1.0
 """Seconds between two tries when the first has failed."""
+WATCHED = 2 * REFRESH
+"""Seconds in which a machine that is this host, too, would have been heard again."""
 
 Entered = Callable[[Cluster, Membership], Awaitable[None]]
 Left = Callable[[], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class _Other:
+    """A session of this host's that was begun in another boot. revision: the first that was seen. since: when that
+    was, in seconds since the boot. lives: it was refreshed then: it is a copy's, not this machine's from before its
+    boot."""
+
+    revision: int
+    since: float
+    lives: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +72,7 @@ class ClusterMembership:
     since the host entered is over. unreached: why the last try failed, "" when it did not; unreached_at: when the first
     of those was that failed since one did not, seconds since the boot. drained: see ClusterHost. forgotten: the cluster
     has no record of this host. cluster: the store; None: in no cluster. doubtful: whether it may have been forgotten
-    since it was heard last."""
+    since it was heard last, or a copy of this machine is heard in its place."""
 
     def __init__(
         self,
@@ -79,6 +92,7 @@ class ClusterMembership:
         self._followers: list[tuple[Entered, Left]] = []
         self._looked = self._cut = False
         self._session = 0
+        self._other: _Other | None = None
         self.record = OwnRecord(setup, clock, facts)
         self.at_return: Callable[[], Awaitable[None]] | None = None
         """Awaited before this host is heard again where others may have seen its end: once it is, nothing says so."""
@@ -108,7 +122,7 @@ class ClusterMembership:
             while True:
                 await self._joined.wait()
                 await self.attempt()
-                await self._clock.sleep(AGAIN if self._cut else REFRESH)
+                await self._clock.sleep(AGAIN if self._cut or self._other is not None else REFRESH)
         finally:
             if self.cluster is not None:
                 await self.cluster.close()
@@ -127,6 +141,8 @@ class ClusterMembership:
         """See the class: not once it is known. Before the first try nothing is done by the cluster's word (`tried`)."""
         if self.membership is None or self.forgotten or not self.tried:
             return False
+        if self._other is not None and (self._other.lives or self._clock.boot() - self._other.since < WATCHED):
+            return True
         return self._cut if self.confirmed is None else self._clock.boot() - self.confirmed >= TTL
 
     async def _enter_kept(self) -> None:
@@ -163,6 +179,7 @@ class ClusterMembership:
             if boot not in ("", self._facts.boot):
                 # It ends by itself once nobody refreshes it, and that is how long is waited.
                 self._session, self.confirmed = 0, None
+                self._see(revision)
                 raise Conflict(
                     f"another machine is host {membership.name} ({host}) of the cluster as well, or this one was "
                     f"until its restart: that is heard for {TTL:.0f} s yet",
@@ -170,10 +187,16 @@ class ClusterMembership:
                 ) from None
             # Of an earlier daemon of this host; or a refresh was done whose answer was lost.
             self._session = await records.put_session(host, self._facts.boot, revision, TTL)
-        self.confirmed = asked
+        self.confirmed, self._other = asked, None
         self.drained = found.drained
         if self.record.is_due:
             await self.record.tell(records, membership, found, at)
+
+    def _see(self, revision: int) -> None:
+        """There is a session of another boot, written at the revision."""
+        if self._other is None:
+            self._other = _Other(revision, self._clock.boot())
+        self._other.lives |= self._other.revision != revision
 
     async def present(self) -> None:
         """See OwnRecord. Raises Unavailable."""
@@ -339,7 +362,7 @@ class ClusterMembership:
         self.membership = membership
         self.confirmed, self.unreached_at, self._session = None, None, 0
         self.record.tell_soon()
-        self.tried, self.forgotten, self.unreached, self._cut = False, False, "", False
+        self.tried, self.forgotten, self.unreached, self._cut, self._other = False, False, "", False, None
         for entered, _ in self._followers:
             await entered(cluster, membership)
         self._joined.set()

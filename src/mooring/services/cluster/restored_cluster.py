@@ -114,7 +114,8 @@ class RestoredCluster:
             raise self.refusal()
         if self.doubtful():
             raise Unavailable(
-                "this host has not been heard for a while, nor again yet", hint="try again in some seconds"
+                "this host has not been heard for a while, nor again yet",
+                hint="try again in some seconds, or see `mooring cluster status`",
             )
         if self._clock.boot() - self._failed < FRESH:
             raise Unavailable("the cluster's store has only just come back", hint="try again in some seconds")
