@@ -9,11 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
+from functools import partial
 from math import ceil
 
 from mooring.adapters.etcd.member import Credentials, Member, Outcome, Refused
 from mooring.adapters.etcd.messages import (
     PROGRESS_REQUEST,
+    RANGE,
+    TRANSACTION,
     Found,
     Status,
     after_prefix,
@@ -32,6 +35,7 @@ from mooring.adapters.etcd.messages import (
     told,
     watch_request,
 )
+from mooring.adapters.etcd.request_groups import RequestGroups
 from mooring.core.faults import BadRequest, Compacted, StaleRevision, Unavailable
 from mooring.ports import Change, Entry, Transaction
 
@@ -69,10 +73,15 @@ class EtcdCluster:
         self._cluster = 0
         self._token = ""
         self._closed = False
+        write, read = partial(self.ask, "KV/Txn"), partial(self.ask, "KV/Range", again=True)
+        self._writes = RequestGroups(TRANSACTION, write, write)
+        self._reads = RequestGroups(RANGE, read, partial(self.ask, "KV/Txn", again=True))
 
     async def get(self, key: str) -> Entry | None:
         """See the port."""
-        entries = (await self._read(range_request(self._key(key)))).entries
+        name = self._key(key)
+        answer, _ = await self._reads.ask(name, range_request(name))
+        entries = found(answer, len(self._prefix)).entries
         return entries[0] if entries else None
 
     async def scan(self, prefix: str) -> tuple[Sequence[Entry], int]:
@@ -98,14 +107,14 @@ class EtcdCluster:
         lease = 0
         if ttl is not None:
             lease = lease_of(await self.ask("Lease/LeaseGrant", lease_request(ceil(ttl) + 1), again=True))
-        return await self._write(key, put_request(name, value, expect, lease))
+        return await self._write(key, name, put_request(name, value, expect, lease))
 
     async def delete(self, key: str, expect: int) -> None:
         """See the port."""
         name = self._key(key)
         if expect == 0:
             raise StaleRevision(key)
-        await self._write(key, delete_request(name, expect))
+        await self._write(key, name, delete_request(name, expect))
 
     async def watch(self, prefix: str, after: int) -> AsyncGenerator[Sequence[Change], None]:
         """See the port.
@@ -175,11 +184,11 @@ class EtcdCluster:
     async def _read(self, request: bytes) -> Found:
         return found(await self.ask("KV/Range", request, again=True), len(self._prefix))
 
-    async def _write(self, key: str, request: bytes) -> int:
-        answer = await self.ask("KV/Txn", request, again=False)
+    async def _write(self, key: str, name: bytes, request: bytes) -> int:
+        answer, revision = await self._writes.ask(name, request)
         if not succeeded(answer):
             raise StaleRevision(key)
-        return header_number(answer, 3)
+        return revision
 
     async def ask(self, method: str, request: bytes, *, again: bool = False) -> bytes:
         """Ask a member that serves. method, request: of etcd's API. again: it may be done twice. Raises Unavailable."""
@@ -216,6 +225,8 @@ class EtcdCluster:
         said = status(await member.ask("Maintenance/Status", b"", end, self._token))
         if said.old:
             raise Refused(f"etcd at {member.endpoint} is {said.version}, and 3.4 is needed")
+        # What stands in for an etcd knows but a few forms of a transaction.
+        self._reads.grouping = self._writes.grouping = bool(said.member)
         self._cluster = self._cluster or said.cluster
         if said.cluster != self._cluster:
             raise Refused(f"etcd at {member.endpoint} is of another cluster than the endpoint before")

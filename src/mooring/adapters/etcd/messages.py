@@ -6,7 +6,7 @@ Fields that are not named here are skipped, as protocol buffers want it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mooring.core.faults import Unavailable
@@ -14,6 +14,8 @@ from mooring.ports import Change, Entry
 
 Field = tuple[int, int | bytes]
 MASK = (1 << 64) - 1
+RANGE, TRANSACTION = 1, 4
+"""Fields of RequestOp and of ResponseOp: what kind of request is within a transaction."""
 
 
 def message(*fields: tuple[int, int | bytes | None]) -> bytes:
@@ -145,6 +147,16 @@ def delete_request(key: bytes, expect: int) -> bytes:
 def succeeded(data: bytes) -> bool:
     """Whether what a TxnRequest asked for was done."""
     return bool(numbers(data).get(2))
+
+
+def transaction_request(kind: int, requests: Sequence[bytes]) -> bytes:
+    """TxnRequest of requests that have nothing to do with each other. kind: the field of RequestOp that each is."""
+    return message(*((2, message((kind, request))) for request in requests))
+
+
+def answers_of(data: bytes, kind: int) -> list[bytes]:
+    """What a TxnResponse answers to such requests, in their order."""
+    return [answer for response in parts(data, 3) for answer in parts(response, kind)]
 
 
 def lease_request(seconds: int) -> bytes:
