@@ -1,14 +1,15 @@
-"""cluster-claim: addresses and blocks a second that a host claims of a cluster, over bare writes of the same client.
+"""cluster-claim: addresses and blocks a second that a host claims of a cluster, over etcd's transactions one by one.
 
-A real etcd of one member, the real services over a SQLite store on the same disk. fixed: addresses of a host's own
-blocks for containers of their own key, so many at a time, each known here and there before it is answered; the blocks
-are claimed as they are needed. named: for keys that outlive their container, which are the same on all hosts. blocks:
-one after another, as one host claims them, with what is read before and after; and several at once.
+Real etcds on the same disk, one member and then three with TLS, and the real services over a SQLite store. fixed:
+addresses of a host's own blocks for containers of their own key, so many at a time, each known here and there before it
+is answered; the blocks are claimed as they are needed. named: for keys that outlive their container, which are the same
+on all hosts. blocks: several at once, as a host claims them that needs many, and one after another.
 
-Peer: compare-and-swap of keys of their own by the same client, as many at a time. The second peer asks as often and for
-the same kinds of things as the claims did (reads, scans, writes), and does nothing else: what of the first ratio is the
-protocol's, and what is ours. Rounds alternate; the ratios are of rates within a round, and their median is printed. cpu
-of etcd is in all of them, but for the one of processor time, which other work on the machine changes least.
+Peer: a loop of transactions of etcd, each a compare-and-swap of a key of its own, by the same client and as many at a
+time. The second peer asks by our port as often and for the same kinds of things as the claims did (reads, scans,
+writes; what comes together, it sends together), and does nothing else: what of the first ratio is the protocol's, and
+what is ours. Rounds alternate; the ratios are of rates within a round, and their median is printed. cpu of etcd is in
+all of them, but for the one of processor time, which other work on the machine changes least.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from pathlib import Path
 import uvloop
 
 from mooring.adapters.etcd.etcd_cluster import EtcdCluster
-from mooring.adapters.etcd.member import Credentials
+from mooring.adapters.etcd.messages import put_request, succeeded
 from mooring.adapters.sqlite.sqlite_store import open_sqlite_store
 from mooring.core.address_claims import Spec
 from mooring.core.requests import PoolRequest
@@ -35,7 +36,8 @@ from mooring.services.cluster.shared_values import Member
 from mooring.services.ipam.allocator import Ipam, IpamPolicy
 from mooring.services.records.record_cache import RecordCache
 from mooring.testing.clocks import ManualClock
-from tests.e2e.lab.etcds import etcds
+from tests.contracts.cluster_servers import credentials
+from tests.e2e.lab.etcds import Etcds, etcds
 from tests.services.ipam_hosts import Host
 
 ROUNDS = 5
@@ -105,8 +107,8 @@ async def rate(count: int, at_once: int, work: Callable[[int], Awaitable[object]
 class Bench:
     """The rounds of all kinds, and what was found."""
 
-    def __init__(self, cluster: EtcdCluster) -> None:
-        self.bare, self.counted = cluster, Counted(cluster)
+    def __init__(self, cluster: EtcdCluster, what: str) -> None:
+        self.bare, self.counted, self.what = cluster, Counted(cluster), what
         self.written = 0
         self.over_writes: dict[str, list[float]] = {}
         self.over_same: dict[str, list[float]] = {}
@@ -115,7 +117,13 @@ class Bench:
         self.work: dict[str, list[float]] = {}  # processor time of a bare write over that of ours
 
     async def write(self, _: int) -> None:
-        """One bare compare-and-swap."""
+        """One compare-and-swap as a transaction of its own."""
+        self.written += 1
+        request = put_request(f"mooring/bare/{self.written}".encode(), bytes(SIZE), 0, 0)
+        assert succeeded(await self.bare.ask("KV/Txn", request))
+
+    async def put(self, _: int) -> None:
+        """One by the port."""
         self.written += 1
         await self.bare.put(f"bare/{self.written}", bytes(SIZE), 0)
 
@@ -131,7 +139,7 @@ class Bench:
                 case "scan":
                     await self.bare.scan(f"bare/{number + 1}/")
                 case _:
-                    await self.write(number)
+                    await self.put(number)
 
         return await rate(len(work), at_once, ask) / len(work) * count
 
@@ -153,22 +161,23 @@ class Bench:
 
     def tell(self) -> None:
         """All of it."""
+        print(f"{self.what}:")
         for kind, ratios in self.over_writes.items():
             asked = ", ".join(f"{number / 100:.2f} {what}s" for what, number in sorted(self.asked[kind].items()))
             bare, same, ours = (statistics.median(self.micro[f"{kind} {what}"]) for what in ("bare", "same", "ours"))
-            print(f"{kind}: {ours:.0f} us each: {asked}; those alone {same:.0f} us, one bare write {bare:.0f} us")
-            print(f"{kind}: by processor time of this process {statistics.median(self.work[kind]):.3f} of bare writes")
-            print(f"cluster-claim-{kind} ratio={statistics.median(ratios):.3f} peer=bare-writes n={len(ratios)}")
-            ratios = self.over_same[kind]
-            print(f"cluster-claim-{kind} ratio={statistics.median(ratios):.3f} peer=same-requests n={len(ratios)}")
+            print(f"{kind}: {ours:.0f} us each: {asked}; those alone {same:.0f} us, a transaction {bare:.0f} us")
+            print(f"{kind}: by processor time of this process {statistics.median(self.work[kind]):.3f} of transactions")
+            for peer, found in (("transactions", ratios), ("same-requests", self.over_same[kind])):
+                name = f"cluster-claim-{kind}-{self.what}"
+                print(f"{name} ratio={statistics.median(found):.3f} peer={peer} n={len(found)}")
 
 
-async def measure(folder: Path, cluster: EtcdCluster) -> None:
+async def measure(folder: Path, cluster: EtcdCluster, what: str) -> None:
     """Rounds of all kinds."""
     store = await open_sqlite_store(str(folder / "store"))
     cache = RecordCache(store)
     clock = ManualClock()
-    bench = Bench(cluster)
+    bench = Bench(cluster, what)
     ipam = Ipam(cache, clock, IpamPolicy(), Host())
     plan = AddressPlan(cache, ipam.index, bench.counted, clock, Member("A", "b1"))
     ipam.shared.plan = plan
@@ -195,17 +204,18 @@ async def measure(folder: Path, cluster: EtcdCluster) -> None:
 
 
 def main() -> int:
-    """Run with a server of its own."""
-    with tempfile.TemporaryDirectory() as folder, etcds(Path(folder), "bookworm") as servers:
+    """Run with servers of its own."""
+    for what, suite, members in (("one-member", "bookworm", 1), ("three-with-tls", "trixie", 3)):
+        with tempfile.TemporaryDirectory() as folder, etcds(Path(folder), suite, members, members > 1) as servers:
 
-        async def run() -> None:
-            cluster = EtcdCluster(servers.endpoints, Credentials())
-            try:
-                await measure(Path(folder), cluster)
-            finally:
-                await cluster.close()
+            async def run(folder: str = folder, servers: Etcds = servers, what: str = what) -> None:
+                cluster = EtcdCluster(servers.endpoints, credentials(servers))
+                try:
+                    await measure(Path(folder), cluster, what)
+                finally:
+                    await cluster.close()
 
-        uvloop.run(run())
+            uvloop.run(run())
     return 0
 
 

@@ -41,7 +41,7 @@ def dns_server(config: Config, services: Services, world: World, busy: Callable[
 
     holders = PortHolders(services.endpoint_index, services.ipam.index.endpoint_containers, world.guard)
     server = HostDns(services.keeping.host_names, world.kernel, wanted, holders.who, config.repair_period, busy, missed)
-    cache.listen(follow)
+    cache.listen(follow, Network)
     return server
 
 

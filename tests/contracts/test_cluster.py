@@ -102,6 +102,37 @@ async def test_one_of_many_who_want_a_key_gets_it(servers: Servers) -> None:
         await client.close()
 
 
+async def test_of_many_requests_of_one_moment_each_has_its_own_outcome(cluster: Cluster) -> None:
+    """However they travel: writes of keys that are there, are not, or are another's; two of one key; and reads."""
+    there = [await cluster.put(f"there/{number}", b"old", 0) for number in range(3)]
+    outcomes = await asyncio.gather(
+        *(cluster.put(f"new/{number}", b"new", 0) for number in range(150)),
+        cluster.put("there/0", b"new", there[0]),
+        cluster.put("there/1", b"late", there[1] + 1000),
+        cluster.delete("there/2", there[2]),
+        cluster.put("twice", b"1", 0),
+        cluster.put("twice", b"2", 0),
+        cluster.put("long/1", bytes(700_000), 0),
+        cluster.put("long/2", bytes(700_000), 0),
+        return_exceptions=True,
+    )
+    *new, changed, late, deleted, first, second, long, longer = outcomes
+    assert all(isinstance(each, int) for each in (*new, changed, long, longer))
+    assert isinstance(late, StaleRevision)
+    assert late.key == "there/1"
+    assert deleted is None
+    assert sorted([isinstance(first, int), isinstance(second, int)]) == [False, True]
+    names = [*(f"new/{number}" for number in range(150)), "there/0", "there/1", "there/2", "twice", "never"]
+    read = dict(zip(names, await asyncio.gather(*map(cluster.get, names)), strict=True))
+    for number, revision in enumerate(new):
+        assert read[f"new/{number}"] == Entry(f"new/{number}", b"new", revision)  # type: ignore[arg-type]
+    assert read["there/0"] == Entry("there/0", b"new", changed)  # type: ignore[arg-type]
+    assert read["there/1"] == Entry("there/1", b"old", there[1])
+    assert read["there/2"] is read["never"] is None
+    assert read["twice"] is not None
+    assert read["twice"].value == (b"1" if isinstance(first, int) else b"2")
+
+
 async def test_a_scan_is_what_is_under_the_prefix_in_order(cluster: Cluster) -> None:
     """Plain text prefixes, in the order of code points, more than a page of them; the revision is the store's."""
     names = [f"k/{number:03d}" for number in range(250)] + ["k/ä", "k/\ud7ff", "k/\uffff", "k/😀", "k/\U0010ffff"]

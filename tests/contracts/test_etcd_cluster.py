@@ -50,9 +50,9 @@ class Writers:
 
     def __init__(self, client: EtcdCluster) -> None:
         self.client = client
-        self.acknowledged: dict[int, tuple[str, bytes]] = {}  # revision -> key and value
+        self.acknowledged: dict[tuple[int, str], bytes] = {}  # revision and key -> value
         self.ambiguous: set[tuple[str, bytes]] = set()
-        self.seen: dict[int, tuple[str, bytes]] = {}
+        self.seen: dict[tuple[int, str], bytes] = {}
         self.stop = self.all_done = False
 
     async def write(self, writer: int) -> None:
@@ -69,20 +69,20 @@ class Writers:
                 continue
             except StaleRevision:
                 continue  # a write of ours that had timed out was done in between
-            self.acknowledged[revision] = (key, value)
+            self.acknowledged[revision, key] = value
 
     async def watch(self, after: int) -> None:
         """See everything after the revision, across the ends of watches, until what is acknowledged last was seen."""
-        while not self.all_done or max(self.seen, default=0) < max(self.acknowledged):
+        while not self.all_done or after < max(self.acknowledged)[0]:
             try:
                 async with aclosing(self.client.watch("w/", after)) as batches:
                     async for batch in batches:
                         for change in batch:
                             assert change.value is not None
-                            assert change.revision not in self.seen
-                            self.seen[change.revision] = (change.key, change.value)
+                            assert (change.revision, change.key) not in self.seen
+                            self.seen[change.revision, change.key] = change.value
                             after = change.revision
-                        if self.all_done and after >= max(self.acknowledged):
+                        if self.all_done and after >= max(self.acknowledged)[0]:
                             return
             except Unavailable:
                 await asyncio.sleep(0.05)
@@ -107,9 +107,9 @@ async def test_no_acknowledged_write_is_lost_and_none_is_unseen_when_the_leader_
         work.all_done = True
         await watching
     done = work.acknowledged
-    assert {revision: work.seen.get(revision) for revision in done} == done
-    assert {what for revision, what in work.seen.items() if revision not in done} <= work.ambiguous
-    last = {key: value for _, (key, value) in sorted(work.seen.items())}
+    assert {which: work.seen.get(which) for which in done} == done
+    assert {(which[1], value) for which, value in work.seen.items() if which not in done} <= work.ambiguous
+    last = {key: value for (_, key), value in sorted(work.seen.items())}
     assert {entry.key: entry.value for entry in (await cluster.scan("w/"))[0]} == last
 
 
@@ -131,6 +131,18 @@ def stand_still(member: Etcd) -> None:
 def go_on(member: Etcd) -> None:
     """It answers again."""
     member.send(signal.SIGCONT)
+
+
+async def test_writes_of_one_moment_are_one_transaction_of_etcd(cluster: EtcdCluster) -> None:
+    """So they have one revision, and a watch from before it tells them together."""
+    _, start = await cluster.scan("")
+    revisions = await asyncio.gather(*(cluster.put(f"at once/{number}", b"1", 0) for number in range(20)))
+    assert set(revisions) == {start + 1}
+    async with aclosing(cluster.watch("at once/", start)) as batches:
+        async for batch in batches:
+            if batch:
+                assert [change.revision for change in batch] == revisions
+                break
 
 
 async def test_without_a_majority_everything_is_unavailable_within_seconds(

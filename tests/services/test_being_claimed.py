@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from ipaddress import ip_address
 
 import pytest
 
-from mooring.core.address_claims import HostClaim, Phase
+from mooring.core.address_claims import AddressClaim, HostClaim, Phase
+from mooring.core.cluster_keys import identity_prefix
 from mooring.core.faults import Conflict
+from mooring.services.records.record_cache import Record
 from mooring.testing.memory_cluster import Step
 from tests.services.cluster_hosts import SPACE
 from tests.services.plan_hosts import claim, cluster, owned, run, turns
@@ -64,3 +67,54 @@ async def test_who_does_not_wait_for_its_claim_leaves_none_that_is_being_made() 
         assert sorted(kept.claim.key for kept in host.cache.every(HostClaim)) == [f"container:c{n}" for n in (1, 2, 4)]
         assert all(kept.phase is Phase.HELD for kept in host.cache.every(HostClaim))
         assert len(await host.plan.values.claims(SPACE, world.subnet)) == 3
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["who asked first", "who came along"])
+async def test_who_does_not_wait_any_more_while_claims_are_kept_for_all_leaves_none(
+    first: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cluster has said that they are there, and one commit is about to keep them all."""
+    async with cluster(1) as world:
+        host = world.hosts[0]
+        (index,) = owned(host)
+        asking: list[asyncio.Task[AddressClaim]] = []
+        commit, sizes = host.cache.commit, []
+
+        async def kept(put: Iterable[Record] = (), delete: Iterable[Record] = ()) -> int:
+            put = list(put)
+            held = [each for each in put if isinstance(each, HostClaim) and each.phase is Phase.HELD]
+            sizes.append(len(held))
+            if len(held) > 1 and not any(each.done() for each in asking):
+                asking[0 if first else 2].cancel()
+            return await commit(put, delete)
+
+        monkeypatch.setattr(host.cache, "commit", kept)
+        async with asyncio.TaskGroup() as tasks:
+            asking += [
+                tasks.create_task(claim(host, f"container:c{number}", f"10.0.0.{16 * index + number}"))
+                for number in range(1, 5)
+            ]
+        assert 4 in sizes
+        (gone,) = [number for number, each in enumerate(asking, 1) if each.cancelled()]
+        await turns(world, 4, seconds=10.0)
+        left = [kept.claim.key for kept in host.cache.every(HostClaim) if kept.phase is Phase.HELD]
+        assert sorted(left) == [f"container:c{number}" for number in range(1, 5) if number != gone]
+        assert len(list(host.cache.every(HostClaim))) == len(await host.plan.values.claims(SPACE, world.subnet)) == 3
+
+
+async def test_claims_of_keys_that_lead_to_them_are_kept_once_they_do() -> None:
+    """Before that, a daemon that dies would keep one that nobody finds by its key."""
+    async with cluster(1) as world:
+        host = world.hosts[0]
+        phases: list[set[Phase]] = []
+
+        async def look(step: Step) -> None:
+            if step.key.startswith(identity_prefix(SPACE, world.subnet)):
+                phases.append({kept.phase for kept in host.cache.every(HostClaim)})
+
+        world.servers.pause = look
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(3):
+                tasks.create_task(claim(host, f"key:k{number}"))
+        assert phases[-3:] == [{Phase.CLAIMING}] * 3
+        assert {kept.phase for kept in host.cache.every(HostClaim)} == {Phase.HELD}

@@ -53,6 +53,8 @@ async def test_own_blocks_are_given_but_for_what_is_carved_out() -> None:
     assert found is not None
     assert found.index == 3
     assert index.block_of("default", SUBNET, ip_address("10.0.0.40")) is None
+    assert index.block("default", SUBNET, 3) == found
+    assert index.block("default", SUBNET, 2) is index.block("other", SUBNET, 3) is None
     await cache.commit(delete=[block(3)])
     assert ranges(index) == [(0, 20), (21, 32)]
 

@@ -43,6 +43,21 @@ async def loaded(store: MemoryStore) -> tuple[RecordCache, Witness]:
     return cache, witness
 
 
+async def test_who_listens_for_kinds_of_records_hears_of_those_alone() -> None:
+    """At load, at a change and at the end of one; in the order in which they began to listen."""
+    store = MemoryStore()
+    cache, _ = await loaded(store)
+    await cache.commit([POOL, lease(1)])
+    again, seen = RecordCache(store), list[str]()
+    again.listen(lambda _key, before, after: seen.append(f"lease {(after or before) == lease(1)}"), Lease)
+    again.listen(lambda _key, _before, _after: seen.append("any"))
+    again.listen(lambda _key, _before, _after: seen.append("network"), Network)
+    await again.load()
+    await again.commit(delete=[lease(1)])
+    assert sorted(seen[:3]) == ["any", "any", "lease True"]
+    assert seen[3:] == ["lease True", "any"]
+
+
 async def test_what_is_committed_is_seen_by_readers_listeners_and_the_store() -> None:
     """After commit, cache and store agree, and the listener heard before and after."""
     store = MemoryStore()

@@ -31,7 +31,7 @@ class Directory:
         self._library = library
         self._open = True
         self._sandboxes: dict[str, str] = {}
-        library.cache.listen(self._follow)
+        library.cache.listen(self._follow, Sandbox)
 
     @property
     def library(self) -> Library:

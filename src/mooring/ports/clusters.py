@@ -28,7 +28,8 @@ class Change:
 class Cluster(Protocol):
     """A shared key-value store with revisions, consistent whatever member answers.
 
-    Keys and prefixes are as in Store. Revisions are the whole store's, grow with each write, and are never used again.
+    Keys and prefixes are as in Store. Revisions are the whole store's, grow, and are never used again;
+    writes of one moment to several keys may share one.
     Every method raises Unavailable within seconds when no majority answers. After it, and after cancellation, a write
     may have happened or may yet happen: nothing repeats it, the caller reads again and looks whose the key is.
     """

@@ -90,10 +90,17 @@ PREFIXES = (
 
 def _quoted(text: str) -> str:
     """The text without a slash, reversibly. Raises BadRequest for what is not Unicode text (a lone surrogate)."""
+    if text.isalnum() and text.isascii():
+        return text  # as nearly all are
     try:
         return quote(text, safe=":")
     except UnicodeEncodeError as error:
         raise BadRequest(f"{text!r} is not Unicode text") from error
+
+
+@lru_cache(maxsize=1024)
+def _claim_prefix(space: str, subnet: Subnet) -> str:
+    return f"claim/{_quoted(space)}/{subnet.network_address.packed.hex()}p{subnet.prefixlen}/"
 
 
 @lru_cache(maxsize=1024)
@@ -175,8 +182,7 @@ def host_block_key(space: str, subnet: Subnet, index: int) -> str:
 
 def host_claim_key(space: str, subnet: Subnet, address: Address) -> str:
     """Where this host's claim of the address of the subnet is kept."""
-    place = f"{subnet.network_address.packed.hex()}p{subnet.prefixlen}"
-    return f"claim/{_quoted(space)}/{place}/{address.packed.hex()}"
+    return _claim_prefix(space, subnet) + address.packed.hex()
 
 
 def host_network_key(network_id: str) -> str:

@@ -23,49 +23,55 @@ def message(*fields: tuple[int, int | bytes | None]) -> bytes:
     out = bytearray()
     for number, value in fields:
         if isinstance(value, int):
-            out += _varint(number << 3) + _varint(value & MASK)
+            _add_varint(out, number << 3)
+            _add_varint(out, value & MASK)
         elif value is not None:
-            out += _varint(number << 3 | 2) + _varint(len(value)) + value
+            _add_varint(out, number << 3 | 2)
+            _add_varint(out, len(value))
+            out += value
     return bytes(out)
 
 
-def _varint(value: int) -> bytes:
-    out = bytearray()
+def _add_varint(out: bytearray, value: int) -> None:
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)
         value >>= 7
     out.append(value)
-    return bytes(out)
 
 
 def fields_of(data: bytes) -> Iterator[Field]:
     """Each field of a message: its number and value. Raises Unavailable for what is none."""
-    place = 0
-
-    def varint() -> int:
-        nonlocal place
-        value = shift = 0
-        while True:
-            byte = data[place]
-            place += 1
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                return value
-            shift += 7
-
+    place, end = 0, len(data)
     try:
-        while place < len(data):
-            number, kind = divmod(varint(), 8)
+        while place < end:
+            tag, place = _varint(data, place)
+            kind = tag & 7
             if kind == 0:
-                yield number, varint()
+                value, place = _varint(data, place)
+                yield tag >> 3, value
                 continue
-            length = {1: 8, 5: 4}.get(kind) or (varint() if kind == 2 else len(data))
-            if place + length > len(data):
+            length = 8 if kind == 1 else 4
+            if kind == 2:
+                length, place = _varint(data, place)
+            if kind not in (1, 2, 5) or place + length > end:
                 raise IndexError
             place += length
-            yield number, data[place - length : place]
+            yield tag >> 3, data[place - length : place]
     except IndexError:
         raise Unavailable("the answer is not one of etcd's") from None
+
+
+def _varint(data: bytes, place: int) -> tuple[int, int]:
+    """The number that begins there, and where it ends."""
+    byte = data[place]
+    place += 1
+    value, shift = byte & 0x7F, 7
+    while byte > 0x7F:
+        byte = data[place]
+        place += 1
+        value |= (byte & 0x7F) << shift
+        shift += 7
+    return value, place
 
 
 def numbers(data: bytes) -> dict[int, int]:
@@ -80,7 +86,8 @@ def parts(data: bytes, wanted: int) -> list[bytes]:
 
 def header_number(data: bytes, wanted: int) -> int:
     """A number of the header that each answer has as its field 1: 1 the cluster's, 2 the member's, 3 the revision."""
-    return sum(numbers(header).get(wanted, 0) for header in parts(data, 1)[:1])
+    header = next((value for number, value in fields_of(data) if number == 1 and isinstance(value, bytes)), b"")
+    return numbers(header).get(wanted, 0)
 
 
 def after_prefix(prefix: bytes) -> bytes:
@@ -146,7 +153,7 @@ def delete_request(key: bytes, expect: int) -> bytes:
 
 def succeeded(data: bytes) -> bool:
     """Whether what a TxnRequest asked for was done."""
-    return bool(numbers(data).get(2))
+    return any(number == 2 and value for number, value in fields_of(data))
 
 
 def transaction_request(kind: int, requests: Sequence[bytes]) -> bytes:

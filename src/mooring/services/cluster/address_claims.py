@@ -86,7 +86,9 @@ class AddressClaims:
             try:
                 await self._write(wanted)
                 await self._identify(wanted, spec, seen)
-                await self._keep(HostClaim(claim=wanted, phase=Phase.HELD, known_in=self._member.boot))
+                done = HostClaim(claim=wanted, phase=Phase.HELD, known_in=self._member.boot)
+                if self._kept(wanted) != done:
+                    await self._keep(done)
             except BaseException:
                 await self._abandon(wanted)
                 raise
@@ -381,8 +383,9 @@ class AddressClaims:
 
     async def _abandon(self, claim: AddressClaim) -> None:
         """The claim came to nothing here, whatever the cluster says of it; `settle` tells it."""
-        if (kept := self._kept(claim)) is not None:
-            await asyncio.shield(self._put(kept, phase=Phase.RELEASING))
+        while (kept := self._kept(claim)) is not None and kept.phase is not Phase.RELEASING:
+            with suppress(StaleRevision):  # whoever carved it out for us was about to keep it
+                await asyncio.shield(self._put(kept, phase=Phase.RELEASING))
 
     async def _keep(self, kept: HostClaim) -> HostClaim:
         await self._cache.commit(put=[kept])

@@ -14,6 +14,7 @@ import msgspec
 from mooring.core.address_claims import AddressClaim, HostClaim, Phase
 from mooring.core.blocks import HostBlock
 from mooring.core.faults import Conflict, StaleRevision
+from mooring.core.keys import outlives
 from mooring.core.leases import State, holder
 from mooring.core.networks import Address, Subnet
 from mooring.core.pools import Pool
@@ -103,20 +104,31 @@ class BeingClaimed:
     async def begin(self, after: HostBlock, local: HostBlock, batch: Sequence[AddressClaim]) -> None:
         """In this host's store the block is like that, and it keeps those claims of the batch that are its own."""
         kept = [HostClaim(claim=each) for each in batch if self.is_mine(each) and not self._is_kept(each)]
-        changed = [after] if after != local else []
+        await self._keep([after] if after != local else [], kept)
+
+    async def done(self, batch: Sequence[AddressClaim], boot: str) -> None:
+        """Those of the batch that this host keeps as CLAIMING are HELD: the cluster has them. Not those whose key is to
+        lead to them first."""
+        mine = [each for each in batch if self.is_mine(each) and self._is_kept(each) and not outlives(each.key)]
+        await self._keep([], [HostClaim(claim=each, phase=Phase.HELD, known_in=boot) for each in mine])
+
+    async def _keep(self, changed: Sequence[HostBlock], kept: Sequence[HostClaim]) -> None:
         try:
             if changed or kept:
                 await self._cache.commit(put=[*changed, *kept])
         finally:
             # Who has not waited for it does not know of it, and leaves it to us.
-            left = [each for each in kept if not self.is_mine(each.claim) and self._is_kept(each.claim)]
+            left = [each for each in kept if not self.is_mine(each.claim) and self._here(each.claim) == each]
             if left:
                 over = [msgspec.structs.replace(each, phase=Phase.RELEASING) for each in left]
                 with suppress(StaleRevision):
                     await shield(self._cache.commit(put=over))
 
     def _is_kept(self, claim: AddressClaim) -> bool:
-        return self._cache.host_claim(claim.space, claim.subnet, claim.address) == HostClaim(claim=claim)
+        return self._here(claim) == HostClaim(claim=claim)
+
+    def _here(self, claim: AddressClaim) -> HostClaim | None:
+        return self._cache.host_claim(claim.space, claim.subnet, claim.address)
 
     def is_used(self, claim: AddressClaim) -> bool:
         """Whether somebody here has a lease of the address, who is not who claims it."""

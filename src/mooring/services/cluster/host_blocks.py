@@ -8,7 +8,7 @@ too; of one block, one thing is done after another.
 
 from __future__ import annotations
 
-from asyncio import sleep
+from asyncio import Future, get_running_loop, shield, sleep
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
@@ -32,7 +32,7 @@ from mooring.core.blocks import (
     wants_more,
 )
 from mooring.core.cluster_networks import HostNetwork, is_left
-from mooring.core.faults import Conflict, Exhausted, StaleRevision
+from mooring.core.faults import Conflict, Exhausted, StaleRevision, Unavailable
 from mooring.core.leases import Event, Lease, State, ended
 from mooring.core.networks import Address, Subnet
 from mooring.ports import Clock
@@ -64,6 +64,7 @@ class HostBlocks:
         self._turns, self._alone = KeyedLocks(), KeyedLocks()
         self.being_claimed = BeingClaimed(cache, index, member.host)
         self.drained = False
+        self._carving: dict[Place, Future[None]] = {}
         self._seen: dict[Place, Seen[Block]] = {}
         self._empty: dict[Place, float] = {}
 
@@ -189,10 +190,29 @@ class HostBlocks:
             raise not_ours(claim.subnet, claim.address)
         place = (claim.space, claim.subnet, local.index)
         with self.being_claimed.claiming(place, claim, own):
+            while not self._bears(place, claim):
+                if (going := self._carving.get(place)) is not None:
+                    await shield(going)  # he may have come too late for that
+                else:
+                    await self._carve_for_all(place, claim)
+
+    async def _carve_for_all(self, place: Place, claim: AddressClaim) -> None:
+        """For the claim, and whoever waits by then; who comes meanwhile waits for that. That the cluster is silent, all
+        of them are told; any other fault is for each to find."""
+        going = self._carving[place] = get_running_loop().create_future()
+        try:
             async with self._part_of(place):
                 await sleep(0)  # who comes at the same moment goes along
                 if not self._bears(place, claim):
                     await self._carve(place, claim, self.being_claimed.at(place))
+        except Unavailable as fault:
+            going.set_exception(fault)
+            going.exception()  # perhaps nobody waits
+            raise
+        finally:
+            del self._carving[place]
+            if not going.done():
+                going.set_result(None)
 
     async def _carve(self, place: Place, claim: AddressClaim, waiting: Sequence[AddressClaim]) -> None:
         """Whoever has the turn carves for all who wait, in one commit and one write."""
@@ -211,6 +231,7 @@ class HostBlocks:
             return carved_out(block, [e for e in batch if e is claim or e.address not in block.carved])
 
         await self._write(after, carve)
+        await self.being_claimed.done([each for each in batch if self._bears(place, each)], self._member.boot)
 
     def _bears(self, place: Place, claim: AddressClaim) -> bool:
         seen = self._seen.get(place)
@@ -374,10 +395,10 @@ class HostBlocks:
         raise contended(f"block {local.index} of {local.subnet}")
 
     def _local(self, place: Place) -> HostBlock:
-        for block in self._index.blocks.blocks(place[0], place[1]):
-            if block.index == place[2] and not block.leaving:
-                return block
-        raise not_ours(place[1], None)
+        block = self._index.blocks.block(*place)
+        if block is None or block.leaving:
+            raise not_ours(place[1], None)
+        return block
 
     def _is_mine(self, block: Block | None) -> bool:
         return block is not None and block.host == self._member.host

@@ -40,7 +40,7 @@ class SharedNetworks:
         """sightings: seconds for which a network has to be seen without a host before it is ended."""
         self._values, self._member, self._clock, self._sightings = values, member, clock, sightings
         self._empty: dict[str, float] = {}  # ids of networks without a host, and since when
-        self._strays: dict[int, float] = {}  # revisions of what says so of this host, and since when
+        self._strays: dict[tuple[int, str, Subnet], float] = {}  # what says so of this host, and since when
         self._late = LateWrites(values, clock, sightings)
         self._unknown = UnknownHosts(values.hosts, member.host, clock, sightings)
 
@@ -301,14 +301,14 @@ class SharedNetworks:
         nothing there: that was written late. mine: address spaces and first subnets of those in which it does."""
         seen, now = await self._values.networks(), self._clock.boot()
         found = {
-            each.revision: each.value
+            (each.revision, each.value.space, each.value.subnet): each.value
             for each in seen.members
             if each.value is not None
             and each.value.host == self._member.host
             and (each.value.space, each.value.subnet) not in mine
         }
-        self._strays = {revision: self._strays.get(revision, now) for revision in found}
-        old = [part for revision, part in found.items() if now - self._strays[revision] >= self._sightings]
+        self._strays = {which: self._strays.get(which, now) for which in found}
+        old = [part for which, part in found.items() if now - self._strays[which] >= self._sightings]
         networks = [seen.at(part.space, part.subnet).value or _nothing(part.space, part.subnet) for part in old]
         return [network for network in networks if not await self._has_something(network)]
 

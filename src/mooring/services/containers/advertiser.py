@@ -63,7 +63,7 @@ class Advertiser:
         self._cluster: Cluster | None = None
         self._host = ""
         self._writing = False
-        self._cache.listen(self._follow)
+        self._cache.listen(self._follow, HostNetwork, Endpoint)
         overlays.listen(self._tell_all)
         if naming is not None:
             naming.listen(self._named)

@@ -73,7 +73,7 @@ class HostNames:
         self._unasked: dict[str, None] = {}
         self._wake: Callable[[], None] = lambda: None
         self._listeners: list[Callable[[str], None]] = []
-        cache.listen(self._follow)
+        cache.listen(self._follow, Endpoint, Lease, HostNetwork, Network, DnsRecord)
 
     @property
     def changes(self) -> int:

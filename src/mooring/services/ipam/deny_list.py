@@ -34,7 +34,7 @@ class DenyList:
         self._turn = turn
         self._declared = {subnet: DenyEntry(subnet=subnet, origin=CONFIGURATION) for subnet in declared}
         self.holdings = Holdings(self._declared)
-        cache.listen(self._follow)
+        cache.listen(self._follow, DenyEntry)
 
     def entries(self) -> list[DenyEntry]:
         """Every entry, in order of subnets; the configuration's first where both have one."""

@@ -41,7 +41,7 @@ class FixedClaims:
     ) -> None:  # fmt: skip
         """is_past: whether a lease is in use only by what an earlier boot had."""
         self.nudge: Callable[[], None] = lambda: None
-        cache.listen(self._heed)
+        cache.listen(self._heed, Lease)
         self._cache, self._shared, self._promised = cache, shared, promised
         self._clock, self._is_past = clock, is_past
         self._taking = KeyedLocks()

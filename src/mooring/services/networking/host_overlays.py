@@ -58,7 +58,7 @@ class HostOverlays:
         self._looked = float("-inf")
         self._tried: dict[str, float] = {}
         self._listeners: list[Callable[[], None]] = []
-        self._cache.listen(self._follow)
+        self._cache.listen(self._follow, HostNetwork, Network)
 
     def listen(self, listener: Callable[[], None]) -> None:
         """Call it whenever this host is reached by another address from now on, or by none."""

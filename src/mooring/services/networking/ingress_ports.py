@@ -76,7 +76,7 @@ class IngressPorts:
         self._woken, self._turn = asyncio.Event(), asyncio.Lock()
         feed.listen(self._hear)
         allocator.leads, allocator.cede = self.leads, self.cede
-        records.cache.listen(self._follow)
+        records.cache.listen(self._follow, HostNetwork, Network, Endpoint)
 
     async def entered(self, cluster: Cluster, membership: Membership) -> None:  # noqa: ARG002 - see Part
         """See Part."""

@@ -89,7 +89,7 @@ class Overlays:
         self.recovered = False
         self._woken = asyncio.Event()
         self._turn = asyncio.Lock()
-        records.cache.listen(self._follow)
+        records.cache.listen(self._follow, Network, Endpoint)
 
     def of(self, network_id: str) -> Overlay | None:
         """The network's overlay on this host."""

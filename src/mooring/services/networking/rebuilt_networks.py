@@ -68,7 +68,7 @@ class RebuiltNetworks:
         self._unchecked: Collection[str] = ()
         self._domains: Mapping[str, int] = {}
         self._seen: dict[str, float] = {}
-        records.cache.listen(self._follow)
+        records.cache.listen(self._follow, Network)
 
     async def once(
         self,

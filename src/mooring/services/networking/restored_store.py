@@ -135,7 +135,7 @@ class RestoredStore:
         self._shown_subnets = shown_subnets
         self._ended: dict[str, None] = {}
         self.spared = Spared()
-        records.cache.listen(self._follow)
+        records.cache.listen(self._follow, Endpoint)
 
     async def at_start(self) -> None:
         """No call has been answered yet: what lives is known before anybody is given an address. Raises no Fault."""

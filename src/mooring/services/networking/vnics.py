@@ -45,7 +45,7 @@ class Vnics:
         self._news = asyncio.Event()
         # Groups whose bridge this process has made and not yet deleted.
         self._built: set[Group] = set()
-        records.cache.listen(self._follow)
+        records.cache.listen(self._follow, Network, Vnic)
 
     async def create(self, spec: VnicSpec, wait: float = WAIT) -> tuple[Vnic, bool]:
         """The VNIC is there, and its bridge; whether it was not before. wait: seconds, for another tenant's network.

@@ -82,7 +82,7 @@ class AddressesById:
         self._names = names
         self._turns = KeyedLocks()  # of networks: one may wait for the cluster
         self._room = asyncio.Event()
-        cache.listen(self._follow)
+        cache.listen(self._follow, Lease, Pool)
 
     async def allocate(
         self, ident: str, where: Where, *, check_alive: bool, wait: float, hung_up: asyncio.Event

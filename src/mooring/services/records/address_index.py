@@ -48,7 +48,7 @@ class AddressIndex:
         self._hosts: dict[Address, str] = {}
         self._kept_out: dict[Address, str] = {}
         self._lost: frozenset[Address] = frozenset()
-        cache.listen(self._follow)
+        cache.listen(self._follow, Lease, Pool)
 
     def keep_out(self, used: Mapping[Address, str]) -> None:
         """These addresses are in use without a record, and given to nobody, until the next call. used: by whom."""

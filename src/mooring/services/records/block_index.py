@@ -27,7 +27,7 @@ class BlockIndex:
         self._parts: dict[Place, dict[int, Ranges]] = {}  # what may be given of each block
         self._ranges: dict[Place, Ranges | None] = {}  # None: to be joined when they are asked for
         self._boot: str | None = None
-        cache.listen(self._follow)
+        cache.listen(self._follow, SharedSubnet, HostBlock)
 
     def __contains__(self, place: Place) -> bool:
         return self.any and place in self._ranges
@@ -44,6 +44,10 @@ class BlockIndex:
         """The host's blocks of the subnet, in order."""
         found = self._blocks.get((space, subnet), {})
         return [found[index] for index in sorted(found)]
+
+    def block(self, space: str, subnet: Subnet, index: int) -> HostBlock | None:
+        """The host's block of that number."""
+        return self._blocks.get((space, subnet), {}).get(index)
 
     def block_of(self, space: str, subnet: Subnet, address: Address) -> HostBlock | None:
         """The host's block that has the address."""

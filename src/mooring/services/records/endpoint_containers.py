@@ -20,7 +20,7 @@ class EndpointContainers:
         self._cache = cache
         self._names: dict[str, str] = {}
         self._listeners: list[Callable[[Container], None]] = []
-        cache.listen(self._follow)
+        cache.listen(self._follow, Endpoint)
 
     def listen(self, listener: Callable[[Container], None]) -> None:
         """Call it with every container that the engine tells of from now on."""

@@ -32,7 +32,7 @@ class EndpointIndex:
         # By number alone: an endpoint may have tens of thousands, and a key with an enum in it takes thrice as long.
         self._by_port: dict[int, list[tuple[PortBinding, Endpoint]]] = {}
         self._unattached: dict[tuple[str, Address], Lease] = {}
-        cache.listen(self._follow)
+        cache.listen(self._follow, Lease, Endpoint)
 
     def of_network(self, network_id: str) -> list[Endpoint]:
         """Every endpoint of the network."""

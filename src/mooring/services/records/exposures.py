@@ -20,7 +20,7 @@ class Exposures:
     def __init__(self, cache: RecordCache) -> None:
         self._cache = cache
         self._leases: dict[str, Lease] = {}
-        cache.listen(self._follow)
+        cache.listen(self._follow, Lease)
 
     def of(self, network: Network) -> list[Interface]:
         """The host's addresses in the network, by family and number."""

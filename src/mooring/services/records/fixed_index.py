@@ -32,7 +32,7 @@ class FixedIndex:
         self._resting: dict[tuple[str, str], set[Place]] = {}
         self._rest_networks: dict[Place, str] = {}
         self._by_whom: dict[str, set[Place]] = {}
-        cache.listen(self._follow)
+        cache.listen(self._follow, Lease, Holder)
 
     def __len__(self) -> int:
         return len(self._networks)

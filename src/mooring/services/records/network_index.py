@@ -27,7 +27,7 @@ class NetworkIndex:
         self._bridged = Holdings()
         for network in cache.every(Network):
             self._note(network)
-        cache.listen(self._follow)
+        cache.listen(self._follow, Network)
 
     def __len__(self) -> int:
         """How many different subnets bridged networks have."""

@@ -101,12 +101,14 @@ class RecordCache:
                 ClusterMark,
             )
         }
-        self._listeners: list[Listener] = []
+        self._listeners: dict[type, list[Listener]] = {kind: [] for kind in self._kinds}
         self.revision = 0
 
-    def listen(self, listener: Listener) -> None:
-        """Call listener(key, before, after) after every change from now on, and for every record at `load`."""
-        self._listeners.append(listener)
+    def listen(self, listener: Listener, *kinds: type[Record]) -> None:
+        """Call listener(key, before, after) after every change from now on, and for every record at `load`. kinds: of
+        what records; none for all. Of one key, before and after are of one kind."""
+        for kind in kinds or self._kinds:
+            self._listeners[kind].append(listener)
 
     async def load(self) -> None:
         """Read everything. Raises Unavailable for a record that this version cannot read."""
@@ -243,7 +245,7 @@ class RecordCache:
         self._records[key] = record
         self._revisions[key] = revision
         self._kinds[type(record)][key] = record
-        for listener in self._listeners:
+        for listener in self._listeners[type(record)]:
             listener(key, before, record)
 
     def _drop(self, key: str) -> None:
@@ -252,7 +254,7 @@ class RecordCache:
         if before is None:
             return
         del self._kinds[type(before)][key]
-        for listener in self._listeners:
+        for listener in self._listeners[type(before)]:
             listener(key, before, None)
 
 

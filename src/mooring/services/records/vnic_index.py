@@ -26,7 +26,7 @@ class VnicIndex:
         self._adopted: dict[str, Vnic] = {}
         self._networks: dict[Group, Network] = {}
         self.ended: dict[str, None] = {}
-        cache.listen(self._follow)
+        cache.listen(self._follow, Vnic, Network)
 
     def groups(self) -> list[Group]:
         """Those that have VNICs."""

@@ -54,7 +54,7 @@ class DnsNames:
         # Whose a file or note is: by the records, and of those that are about to be recorded.
         self._used: dict[str, Sandbox] = {}
         self._reserved: dict[str, Sandbox] = {}
-        cache.listen(self._follow)
+        cache.listen(self._follow, Sandbox, Endpoint)
 
     def lookup(self, sandbox_id: str) -> Lookup:
         """What answers the sandbox's questions, from now on. A sandbox that is gone is refused everything."""

@@ -51,7 +51,7 @@ class Sandboxes:
         self._identified: dict[str, str] = {}
         # Paths that the resolver answers in since this process began.
         self._served: set[str] = set()
-        records.cache.listen(self._follow)
+        records.cache.listen(self._follow, Sandbox)
 
     def _follow(self, _key: str, before: Record | None, after: Record | None) -> None:
         if isinstance(before, Sandbox):
