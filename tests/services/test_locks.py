@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
+from functools import partial
 
-from mooring.services.records.locks import KeyedLocks
+import pytest
+
+from mooring.core.faults import Conflict, Unavailable
+from mooring.services.records.locks import KeyedLocks, OneForAll
 
 
 async def test_one_key_is_held_by_one_at_a_time_in_the_order_of_asking() -> None:
@@ -112,3 +117,49 @@ async def test_who_gives_up_waiting_stands_in_nobodys_way() -> None:
             async with asyncio.timeout(5):
                 await inside.wait()
         assert len(locks) == 0
+
+
+async def test_who_comes_first_does_it_for_all_who_come_meanwhile() -> None:
+    """Whoever comes after that begins it anew; of another key, nobody waits."""
+    once, done, gate = OneForAll(), list[str](), asyncio.Event()
+
+    async def work(name: str) -> None:
+        await gate.wait()
+        done.append(name)
+
+    async with asyncio.TaskGroup() as group:
+        for key, name in (("a", "first"), ("a", "second"), ("b", "other"), ("a", "third")):
+            group.create_task(once.do(key, partial(work, name)))
+        await asyncio.sleep(0)
+        gate.set()
+    await once.do("a", partial(work, "later"))
+    assert done == ["first", "other", "later"]
+
+
+@pytest.mark.parametrize(("fault", "outcomes"), [(Unavailable("x"), 3), (Conflict("x"), 1), (None, 1)])
+async def test_what_went_wrong_is_told_to_all_or_found_by_each(fault: Exception | None, outcomes: int) -> None:
+    """As whoever made it wants; who breaks off (None) leaves the others to begin anew."""
+    once, gate = OneForAll(Unavailable), asyncio.Event()
+
+    async def work() -> None:
+        await gate.wait()
+        if fault is not None:
+            raise fault
+
+    async with asyncio.TaskGroup() as group:
+        asking = [group.create_task(outcome(once.do("a", work))) for _ in range(3)]
+        await asyncio.sleep(0)
+        if fault is None:
+            asking[0].cancel()
+        gate.set()
+    found = [None if each.cancelled() else each.result() for each in asking]
+    assert found == [fault] * outcomes + [None] * (3 - outcomes)
+
+
+async def outcome(work: Awaitable[None]) -> Exception | None:
+    """What it raised."""
+    try:
+        await work
+    except Exception as fault:  # noqa: BLE001 - that is what is asked for
+        return fault
+    return None

@@ -24,6 +24,7 @@ class Server:
         self.seen: list[list[bytes]] = []
         self.gate = asyncio.Event()
         self.gate.set()
+        self.asked = asyncio.Event()
 
     async def alone(self, data: bytes) -> bytes:
         """One request."""
@@ -36,6 +37,7 @@ class Server:
         """A transaction of several."""
         requests = [value for part in parts(data, 2) for _, value in fields_of(part) if isinstance(value, bytes)]
         self.seen.append(requests)
+        self.asked.set()
         await self.gate.wait()
         if self.fault is not None:
             raise self.fault
@@ -130,8 +132,7 @@ async def test_who_does_not_wait_any_more_takes_nothing_from_the_others() -> Non
         asking = [tasks.create_task(groups.ask(key, key)) for key in (b"a", b"b", b"c")]
         await asyncio.sleep(0)
         asking[0].cancel()
-        while not server.seen:
-            await asyncio.sleep(0)
+        await server.asked.wait()
         asking[1].cancel()
         server.gate.set()
     assert [each.cancelled() for each in asking] == [True, True, False]

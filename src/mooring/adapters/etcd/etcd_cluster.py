@@ -24,7 +24,6 @@ from mooring.adapters.etcd.messages import (
     authenticate_request,
     delete_request,
     found,
-    header_number,
     lease_of,
     lease_request,
     put_request,

@@ -60,9 +60,7 @@ class AddressClaims:
     async def begin(self) -> None:
         """After a start: what was being claimed is released, and what was in use before the boot is idle."""
         for kept in self._cache.every(HostClaim):
-            after = kept
-            if kept.phase is Phase.CLAIMING:
-                after = msgspec.structs.replace(after, phase=Phase.RELEASING)
+            after = msgspec.structs.replace(kept, phase=Phase.RELEASING) if kept.phase is Phase.CLAIMING else kept
             if after.claim.boot not in ("", self._member.boot):
                 after = msgspec.structs.replace(after, claim=used(after.claim, "", self._clock.now()), idle=True)
             if after != kept:
@@ -86,9 +84,8 @@ class AddressClaims:
             try:
                 await self._write(wanted)
                 await self._identify(wanted, spec, seen)
-                done = HostClaim(claim=wanted, phase=Phase.HELD, known_in=self._member.boot)
-                if self._kept(wanted) != done:
-                    await self._keep(done)
+                if (kept := self._kept(wanted)) is None or kept.phase is not Phase.HELD:
+                    await self._keep(HostClaim(claim=wanted, phase=Phase.HELD, known_in=self._member.boot))
             except BaseException:
                 await self._abandon(wanted)
                 raise

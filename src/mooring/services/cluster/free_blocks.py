@@ -7,10 +7,11 @@ of its own before its block has a key (`opened`), so who makes that key need not
 
 from __future__ import annotations
 
-from asyncio import Future, gather, get_running_loop, shield, sleep
+from asyncio import gather, sleep
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -19,6 +20,7 @@ from mooring.core.blocks import Block, Division, all_owned, division, taken_over
 from mooring.core.faults import StaleRevision
 from mooring.core.networks import Address, Subnet
 from mooring.services.cluster.shared_values import Member, Seen, SharedValues
+from mooring.services.records.locks import OneForAll
 
 # Blocks that a host claims at once, at most.
 AT_ONCE = 8
@@ -43,7 +45,7 @@ class FreeBlocks:
         self._known: dict[tuple[str, Subnet], _Known] = {}
         self._trying: set[tuple[str, Subnet, int]] = set()
         self._waiting: Counter[tuple[str, Subnet]] = Counter()
-        self._going: dict[tuple[str, Subnet], Future[None]] = {}
+        self._going = OneForAll()
         self._last: dict[tuple[str, Subnet], tuple[int, float]] = {}  # how many were claimed for who waited, and when
 
     def forget(self) -> None:
@@ -62,32 +64,19 @@ class FreeBlocks:
         """
         self._waiting[place] += enough
         try:
-            if (going := self._going.get(place)) is not None:
-                await shield(going)
-            else:
-                await self._first_of_all(place, enough, now, free, take)
+            await self._going.do(place, partial(self._for_all, place, enough, now, free, take))
         finally:
             self._waiting[place] -= enough
 
-    async def _first_of_all(
+    async def _for_all(
         self, place: tuple[str, Subnet], enough: int, now: float, free: Callable[[], int],
         take: Callable[[], Awaitable[None]],
     ) -> None:  # fmt: skip
-        going = self._going[place] = get_running_loop().create_future()
-        try:
-            await sleep(0)  # for who comes at the same moment
-            if (there := free()) < enough:
-                count = min(self.missing(place, there) + self._ahead(place, now), AT_ONCE)
-                self._last[place] = count, now
-                await together([take() for _ in range(count)], most=True)
-        except Exception as fault:
-            going.set_exception(fault)
-            going.exception()  # perhaps nobody waits
-            raise
-        finally:
-            del self._going[place]
-            if not going.done():
-                going.set_result(None)
+        await sleep(0)  # for who comes at the same moment
+        if (there := free()) < enough:
+            count = min(self.missing(place, there) + self._ahead(place, now), AT_ONCE)
+            self._last[place] = count, now
+            await together([take() for _ in range(count)], most=True)
 
     def missing(self, place: tuple[str, Subnet], free: int) -> int:
         """How many blocks it takes for all who wait, one at least. free: addresses that there are."""

@@ -8,7 +8,7 @@ too; of one block, one thing is done after another.
 
 from __future__ import annotations
 
-from asyncio import Future, get_running_loop, shield, sleep
+from asyncio import sleep
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
@@ -42,7 +42,7 @@ from mooring.services.cluster.restored_cluster import RestoredCluster
 from mooring.services.cluster.shared_values import ATTEMPTS, Member, Seen, SharedValues, contended
 from mooring.services.records.address_index import AddressIndex
 from mooring.services.records.block_index import within
-from mooring.services.records.locks import KeyedLocks
+from mooring.services.records.locks import KeyedLocks, OneForAll
 from mooring.services.records.record_cache import RecordCache
 
 SIGHTINGS = 30.0  # seconds between two sightings, after which what was seen both times is acted upon
@@ -61,10 +61,9 @@ class HostBlocks:
         self._cache, self._index, self._values = cache, index, values
         self._clock, self._member, self._sightings, self._restored = clock, member, sightings, restored
         self._free_blocks = FreeBlocks(values, member)
-        self._turns, self._alone = KeyedLocks(), KeyedLocks()
+        self._turns, self._alone, self._carving = KeyedLocks(), KeyedLocks(), OneForAll(Unavailable)
         self.being_claimed = BeingClaimed(cache, index, member.host)
         self.drained = False
-        self._carving: dict[Place, Future[None]] = {}
         self._seen: dict[Place, Seen[Block]] = {}
         self._empty: dict[Place, float] = {}
 
@@ -161,10 +160,9 @@ class HostBlocks:
     async def _adopt(self, seen: Seen[Block], first: bool = False) -> None:
         """The block, which the cluster says is this host's, is used. The claims in it are read after that was said:
         whoever claims an address later sees whose the block is. first: there were none, see FreeBlocks."""
-        again = block = seen.value
+        block = seen.value
         assert block is not None
-        assert again is not None
-        index, divided = block.index, division(block.subnet)
+        again, index, divided = block, block.index, division(block.subnet)
         assert divided is not None
         if not first:
             again = noted(block, await self._values.claims_in(block.space, block.subnet, divided, index))
@@ -190,29 +188,14 @@ class HostBlocks:
             raise not_ours(claim.subnet, claim.address)
         place = (claim.space, claim.subnet, local.index)
         with self.being_claimed.claiming(place, claim, own):
-            while not self._bears(place, claim):
-                if (going := self._carving.get(place)) is not None:
-                    await shield(going)  # he may have come too late for that
-                else:
-                    await self._carve_for_all(place, claim)
+            while not self._bears(place, claim):  # who comes too late for that of another begins the next
+                await self._carving.do(place, partial(self._carve_for_all, place, claim))
 
     async def _carve_for_all(self, place: Place, claim: AddressClaim) -> None:
-        """For the claim, and whoever waits by then; who comes meanwhile waits for that. That the cluster is silent, all
-        of them are told; any other fault is for each to find."""
-        going = self._carving[place] = get_running_loop().create_future()
-        try:
-            async with self._part_of(place):
-                await sleep(0)  # who comes at the same moment goes along
-                if not self._bears(place, claim):
-                    await self._carve(place, claim, self.being_claimed.at(place))
-        except Unavailable as fault:
-            going.set_exception(fault)
-            going.exception()  # perhaps nobody waits
-            raise
-        finally:
-            del self._carving[place]
-            if not going.done():
-                going.set_result(None)
+        async with self._part_of(place):
+            await sleep(0)  # who comes at the same moment goes along
+            if not self._bears(place, claim):
+                await self._carve(place, claim, self.being_claimed.at(place))
 
     async def _carve(self, place: Place, claim: AddressClaim, waiting: Sequence[AddressClaim]) -> None:
         """Whoever has the turn carves for all who wait, in one commit and one write."""
@@ -360,11 +343,10 @@ class HostBlocks:
         self._index.blocks.hold_back(local)
         local = msgspec.structs.replace(local, leaving=True)
         await self._cache.commit(put=[local])
-        pools = self._index.pools_of(local.space, local.subnet)
         states = (State.DYNAMIC, State.COOLING, State.FIXED, State.RESERVED)
         gone = [
             each
-            for pool in pools
+            for pool in self._index.pools_of(local.space, local.subnet)
             for each in self._index.leases(pool.id)
             if each.address in local and each.state in states and not self._has_claim(local, each)
         ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Awaitable, Callable, Hashable
 from contextlib import AbstractAsyncContextManager, suppress
 
 
@@ -108,3 +109,28 @@ class KeyedLocks:
 
     def __len__(self) -> int:
         return len(self._locks)
+
+
+class OneForAll:
+    """Whoever comes first does a thing for all who come meanwhile. told: faults of the work that are raised to all of
+    them; any other is his alone who did it."""
+
+    def __init__(self, told: type[Exception] = Exception) -> None:
+        self._told = told
+        self._going: dict[Hashable, asyncio.Future[None]] = {}
+
+    async def do(self, key: Hashable, work: Callable[[], Awaitable[None]]) -> None:
+        """The work was done once, or broken off, since this was called, or had begun before; raises what it raises."""
+        if (going := self._going.get(key)) is not None:
+            return await asyncio.shield(going)
+        going = self._going[key] = asyncio.get_running_loop().create_future()
+        try:
+            await work()
+        except self._told as fault:
+            going.set_exception(fault)
+            going.exception()  # perhaps nobody waits
+            raise
+        finally:
+            del self._going[key]
+            if not going.done():
+                going.set_result(None)
