@@ -71,6 +71,21 @@ def test_a_drop_without_dockers_chain_is_told_and_left(docker: DockerChains, lin
     assert sh("iptables -S") == before
 
 
+@pytest.mark.parametrize(("ours", "theirs"), [("iptables", "iptables-legacy"), ("iptables-legacy", "iptables")])
+def test_a_drop_in_the_tables_that_docker_does_not_use_is_told(docker: DockerChains, ours: str, theirs: str) -> None:
+    """cloudnativelabs/kube-router#1069: a firewall was made with the other sort of iptables, and drops all the same."""
+    imitate_if_possible(ours)
+    assert docker.accept(4)
+    try:
+        sh(f"{theirs} -P FORWARD DROP")
+    except AssertionError:
+        pytest.skip(f"the kernel does not take rules of {theirs}")
+    assert not docker.accepts(4)
+    assert not docker.accept(4)
+    sh(f"{theirs} -P FORWARD ACCEPT")
+    assert docker.accepts(4)
+
+
 def test_where_forward_accepts_only_what_must_not_pass_is_said(docker: DockerChains) -> None:
     """As where forwarding was on before dockerd came: its networks are closed to each other there as well."""
     sh(*(f"iptables {line}" for line in DOCKER[1:]))

@@ -33,6 +33,7 @@ def _rule(mark: int, target: str) -> tuple[str, ...]:
 
 _ACCEPT, _KEEP_OUT = _rule(ACCEPTED_MARK, "ACCEPT"), _rule(FOREIGN_MARK, "DROP")
 _RETURN = f"-A {_CHAIN} -j RETURN"
+_DROPPED = f"-P {_FORWARD} DROP"
 # Of `iptables -S`. 4 means that it could not look: somebody else has the lock (xtables_error, RESOURCE_PROBLEM).
 _PRESENT, _ABSENT = 0, 1
 _FAMILY = {4: "ip", 6: "ip6"}
@@ -71,9 +72,9 @@ class DockerChains:
         """Whether Docker's FORWARD chain of the family (4 or 6) lets pass what we forward, and nothing else of what
         comes from us. Raises Unavailable."""
         places = list(self._places(version))
-        if not places:
-            return not self._is_closed(version)
-        return not any(self._outstanding(place) for place in places)
+        if any(self._outstanding(place) for place in places):
+            return False
+        return not self._is_closed(version, places)
 
     def accept(self, version: int) -> bool:
         """Docker lets pass what we forward, and nothing else; False when nothing was changed. Raises Unavailable.
@@ -115,15 +116,16 @@ class DockerChains:
         chains = self._chains(version)
         if _CHAIN in chains and self._is_asked(version):
             yield _Place(shutil.which(f"{base}-nft") or base, self._drops(chains))
-        legacy = shutil.which(f"{base}-legacy")
-        if legacy is not None and _legacy_in_use(version):
-            rules = _output(legacy, "-S")
-            if f"-N {_CHAIN}" in rules:
-                yield _Place(legacy, "-P FORWARD DROP" in rules)
+        legacy, rules = _legacy(version)
+        if f"-N {_CHAIN}" in rules:
+            yield _Place(legacy, _DROPPED in rules)
 
-    def _is_closed(self, version: int) -> bool:
-        """Whether FORWARD drops, and DOCKER-USER is not there or not asked: somebody flushed Docker's rules."""
-        return self._drops(self._chains(version))
+    def _is_closed(self, version: int, places: list[_Place]) -> bool:
+        """Whether FORWARD drops in tables of either sort, and DOCKER-USER is not there or not asked: somebody flushed
+        Docker's rules, or the iptables that Docker uses is not the one that the host's firewall was made with."""
+        legacy, rules = _legacy(version)
+        by_legacy = [place.tool == legacy for place in places]
+        return (_DROPPED in rules and not any(by_legacy)) or (all(by_legacy) and self._drops(self._chains(version)))
 
     def _drops(self, chains: dict[str, dict[int, bytes]]) -> bool:
         return chains.get(_FORWARD, {}).get(_POLICY) == _DROP
@@ -207,6 +209,12 @@ def _line(chain: str, rule: tuple[str, ...]) -> str:
 
 def _reason(done: subprocess.CompletedProcess[str]) -> str:
     return " ".join(done.stderr.split()) or f"exit code {done.returncode}"
+
+
+def _legacy(version: int) -> tuple[str, list[str]]:
+    """The command that sees the tables of the old sort, and what it lists; nothing where there are none."""
+    tool = shutil.which("iptables-legacy" if version == 4 else "ip6tables-legacy")
+    return (tool, _output(tool, "-S")) if tool is not None and _legacy_in_use(version) else ("", [])
 
 
 def _legacy_in_use(version: int) -> bool:

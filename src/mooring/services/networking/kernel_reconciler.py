@@ -271,7 +271,8 @@ class KernelReconciler:
         await self._apply(closed, have, "Docker's FORWARD chain", told)
         work.findings += [
             f"forwarded IPv{fact.version} traffic of Mooring's networks is dropped: the FORWARD policy is DROP and the "
-            "chain DOCKER-USER is missing or never reached; `systemctl restart docker` recreates it"
+            "chain DOCKER-USER is missing or never reached; `systemctl restart docker` recreates it, but "
+            f"not where the policy is one of ip{'6' if fact.version == 6 else ''}tables-legacy: let that ACCEPT"
             for fact in sorted(stubborn, key=lambda fact: fact.version)
         ]
 
