@@ -127,6 +127,15 @@ class SharedNetworks:
         """This host is in the network that it was in, or in the one that is there instead; which. Raises as `join`."""
         seen = await self._values.networks(known.space)
         now, mine = seen.at(known.space, known.subnet).value, seen.part(known.space, known.subnet, self._member.host)
+        if now is None and known.id and mine.value is not None and mine.value.network == known.id:
+            # No network ends while this host is in it: somebody has deleted the record by hand.
+            now = msgspec.structs.replace(known, ending=False, closed=False)
+            await self._values.put(now, 0)
+            with suppress(StaleRevision):
+                if now.vni:
+                    await self._values.put(
+                        VniHolder(vni=now.vni, network=now.id, space=now.space, subnet=now.subnet), 0
+                    )
         if now is None or mine.value is None or now.closed or not now.id == mine.value.network == known.id:
             wanted = msgspec.structs.replace(known, id="", vni=0, ending=False, closed=False)
             return await self.join(wanted, vni, name, published=published)
@@ -174,7 +183,9 @@ class SharedNetworks:
     async def _hosts(self, seen: Networks, network: ClusterNetwork) -> str:
         """Who takes part in it, for a person."""
         names = {host.id: host.name for host in await self._values.hosts.hosts()}
-        members = [names.get(member.host, member.host) for member in seen.of(network)]
+        there = seen.of(network)
+        there = [member for member in there if member.network == network.id] or there
+        members = [names.get(member.host, member.host) for member in there]
         return ", ".join(f"host {each}" for each in members[:5]) or "no host any more"
 
     async def _number(self, network: ClusterNetwork, revision: int, vni: int) -> Seen[ClusterNetwork]:

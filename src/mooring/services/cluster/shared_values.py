@@ -52,8 +52,10 @@ class Networks:
         return next(found, Seen(None, 0))
 
     def of(self, network: ClusterNetwork) -> list[NetworkMember]:
-        """Who takes part in exactly that network, in the order of ids."""
-        return [each.value for each in self.members if each.value is not None and each.value.network == network.id]
+        """Who takes part in that network, in the order of ids; who took part in the one that was there before, and was
+        not heard since, does as well: he comes to know of it, and has what he had."""
+        place = network.space, network.subnet
+        return [m.value for m in self.members if m.value is not None and (m.value.space, m.value.subnet) == place]
 
     def of_subnet(self, subnet: Subnet) -> list[NetworkMember]:
         """Who takes part in a network that has the subnet as its first, in the order of ids."""
