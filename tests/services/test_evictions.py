@@ -142,6 +142,20 @@ async def test_what_moves_by_itself_stops_before_another_host_may_have_it() -> N
     assert kept.idle
 
 
+async def test_what_moves_by_itself_stops_when_its_host_leaves_by_force() -> None:
+    """It would not see when another host may have it; what does not move runs on, and so it does in a rehearsal."""
+    host, _ = await neighbours()
+    claim = await fixed(host, "web")
+    await fixed(host, "db", moves=False)
+    for dry in (True, False):
+        await host.membership.leave(force=True, dry=dry)
+        assert (answers(host, "web"), answers(host, "db")) == (dry, True)
+    assert "may be another host's soon: this one has left the cluster" in told(host)[0]
+    kept = host.services.cache.host_claim("default", SUBNET, claim.address)
+    assert kept is not None
+    assert kept.idle
+
+
 async def test_a_host_that_slept_stops_what_may_be_anothers_before_it_is_heard_again() -> None:
     """Whatever it tries first: once it is heard nobody would look for up to twenty seconds."""
     host, _ = await neighbours()

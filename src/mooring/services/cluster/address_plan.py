@@ -249,6 +249,10 @@ class AddressPlan:
         whoever uses them is to stop at once."""
         if self._clock.boot() < alone_until(self.sessions.confirmed, self.sessions.rule):
             return []
+        return self.moving()
+
+    def moving(self) -> list[AddressClaim]:
+        """Claims in use here that another host may be given by itself once this one is not heard."""
         claims = (kept.claim for kept in self._cache.every(HostClaim) if kept.phase is Phase.HELD)
         return [claim for claim in claims if claim.moves and claim.boot == self.member.boot]
 

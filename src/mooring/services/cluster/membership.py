@@ -96,6 +96,8 @@ class ClusterMembership:
         self.record = OwnRecord(setup, clock, facts)
         self.at_return: Callable[[], Awaitable[None]] | None = None
         """Awaited before this host is heard again where others may have seen its end: once it is, nothing says so."""
+        self.at_leaving: Callable[[], Awaitable[None]] | None = None
+        """Awaited before this host leaves by force: what others may take from it by themselves it is not told then."""
         self._lock = asyncio.Lock()
         self._joined = asyncio.Event()
 
@@ -309,6 +311,8 @@ class ClusterMembership:
                     return kept
             membership, cluster = self.entered()
             gone = False
+            if force and not dry and self.at_leaving is not None:
+                await attempted("what moves by itself", self.at_leaving, self._note)
             try:
                 gone = await self._end(HostRecords(cluster), membership, force, dry)
             except Unavailable:

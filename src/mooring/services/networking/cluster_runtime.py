@@ -118,6 +118,7 @@ class ClusterRuntime:
         self._heard, self._drained = lambda: membership.confirmed, lambda: membership.drained
         self._tried, self._forgotten = lambda: membership.tried, lambda: membership.forgotten
         self._doubtful, membership.at_return = lambda: membership.doubtful, self.stop_overdue
+        membership.at_leaving = self.stop_moving
         self._present, self._tell_soon = membership.present, membership.tell_soon
         membership.follow(self.entered, self.left)
 
@@ -212,16 +213,28 @@ class ClusterRuntime:
         if plan is None or not self._tried():
             return  # after a start nobody knows before the first try when this host was heard last
         if overdue := plan.overdue():
-            self.evictions.of_claims(overdue, "may be another host's by now: this one has not been heard for too long")
-            async with self._evicting:
-                faults = await self.evictions.turn(_nobody)
-            for fault in faults:
-                self._tell(fault, None)
+            await self._put_off(overdue, "may be another host's by now: this one has not been heard for too long")
             for claim in overdue:
                 kept = self._cache.host_claim(claim.space, claim.subnet, claim.address)
                 if kept is not None and not kept.idle:
                     still = partial(_is_overdue, plan, kept.claim)  # else it may have been started again
                     await plan.claims.leave(claim.space, claim.subnet, claim.address, still)
+
+    async def stop_moving(self) -> None:
+        """This host leaves by force: who uses an address that another host may be given by itself then is put off the
+        network, as nothing here says any more when that is. Raises Unavailable."""
+        if self.plan is not None and (moving := self.plan.moving()):
+            await self._put_off(moving, "may be another host's soon: this one has left the cluster")
+            for claim in moving:
+                await self.plan.claims.leave(claim.space, claim.subnet, claim.address)
+
+    async def _put_off(self, claims: list[AddressClaim], why: str) -> None:
+        """Whoever uses one of the claims is put off the network, without a word to the cluster."""
+        self.evictions.of_claims(claims, why)
+        async with self._evicting:
+            faults = await self.evictions.turn(_nobody)
+        for fault in faults:
+            self._tell(fault, None)
 
     async def once(self) -> None:
         """One turn of everything. Raises no Fault."""
