@@ -166,6 +166,23 @@ async def test_a_host_that_was_forgotten_puts_nothing_there() -> None:
         assert not any(key.startswith("addr/") for key in world.servers.records)
 
 
+async def test_a_key_that_another_host_has_claimed_since_stays_that_ones() -> None:
+    """Who forgot the host was broken off before its record was gone, so that it is who it was when it boots."""
+    async with cluster() as world:
+        first, second = world.hosts
+        await create(second, "key:db")
+        await turns(world, 3, 2.0)
+        await forget(world, second, by=first)
+        address = await create(first, "key:db")
+        await second.back(turning=False)
+        await turns(world, 20, 6.0)
+        known = await first.plan.values.identity(SPACE, world.subnet, "key:db")
+        assert known.value is not None
+        assert str(known.value.address) == address
+        claims = [claim.host for claim, _ in await first.plan.values.claims(SPACE, world.subnet)]
+        assert claims == [first.name]
+
+
 @pytest.mark.parametrize("counted", [True, False])
 async def test_an_address_that_was_fixed_as_it_ran_and_is_idle_stays_its_keys(counted: bool) -> None:
     """Adopted, and stopped since: the backup has neither; whether the host's number says so, or not."""

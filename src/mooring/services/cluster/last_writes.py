@@ -79,17 +79,20 @@ class LastWrites:
         for kept in mine:
             claim = kept.claim
             there, at = theirs.get(claim.address, (None, 0))
+            seen = leads.get(claim.key, Seen(None, 0))
+            other = theirs.get(seen.value.address, (None, 0))[0] if seen.value is not None else None
+            if there is None and not claim.boot and _is_anothers(other, claim):
+                continue  # who forgot this host did not come to its end, and the key has been claimed since
             with suppress(StaleRevision):  # somebody has it since
                 if (after := self._missing(kept, there)) is not None:
                     await opened(self._values, space, subnet, claim.address)
                     await self._values.put(after, at)
                     await settle_older(self._values, after)
                     there = after
-                if outlives(claim.key) and there is not None and there.sequence == claim.sequence:
-                    seen = leads.get(claim.key, Seen(None, 0))
-                    other = theirs.get(seen.value.address, (None, 0))[0] if seen.value is not None else None
-                    if seen.value != claim.identity() and (other is None or not is_later(other, claim)):
-                        await self._values.put(claim.identity(), seen.revision)
+                is_there = there is not None and there.sequence == claim.sequence
+                leads_well = seen.value == claim.identity() or (other is not None and is_later(other, claim))
+                if outlives(claim.key) and is_there and not leads_well:
+                    await self._values.put(claim.identity(), seen.revision)
 
     def _missing(self, kept: HostClaim, there: AddressClaim | None) -> AddressClaim | None:
         """What is to be written for the claim, None for nothing. there: as the store has it."""
@@ -106,6 +109,12 @@ class LastWrites:
         if used and there.is_of(mine.host, mine.sequence, mine.generation):
             return msgspec.structs.replace(there, boot=mine.boot, since=mine.since)
         return None
+
+
+def _is_anothers(other: AddressClaim | None, mine: AddressClaim) -> bool:
+    """Whether the key of the claim has led to another host's. Which is later is not known of one that is idle: that it
+    is so has its time, and may be of after the other's."""
+    return other is not None and other.key == mine.key and other.host not in ("", mine.host)
 
 
 def _whole(block: HostBlock) -> HostBlock:
