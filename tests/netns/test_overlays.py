@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from mooring.core.networks import GatewayMode, NetworkOptions
-from mooring.core.overlays import vxlan_name
+from mooring.core.overlays import PORT, vxlan_name
 from mooring.core.port_bindings import Protocol
 from tests.netns.frames import EVERYBODY, Ear, arp, mac, macs, udp, utter
 from tests.netns.overlay_rigs import Site, site
@@ -62,6 +62,20 @@ async def test_containers_and_hosts_reach_each_other(three: Site) -> None:
     assert not await pings(one.space, "10.9.0.12", "-I", "10.9.0.1", patience="0.3")
     for machine in three.machines:
         assert await machine.build() == 0
+
+
+async def test_what_is_in_a_tunnel_is_tracked_once_and_the_tunnel_is_not(three: Site) -> None:
+    """confidential-containers/cloud-api-adaptor#2015: each flow was a connection without an answer, on both hosts."""
+    one, two, _ = three.machines
+    await three.network("web", 9, 100)
+    a = await three.container(one, "web", 11)
+    assert await three.container(two, "web", 12)
+    await three.publish()
+    assert await pings(a, "10.9.0.12")
+    for machine in (one, two):
+        tracked = machine.space.sh("cat /proc/thread-self/net/nf_conntrack")
+        assert "icmp" in tracked
+        assert f"dport={PORT}" not in tracked
 
 
 async def test_an_own_address_that_comes_later_outlives_the_gateways_prefix(three: Site) -> None:

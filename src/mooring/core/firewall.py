@@ -87,6 +87,20 @@ CHAINS = f"""\
         type filter hook prerouting priority raw; policy accept;
         iifname != "lo" ip daddr 127.0.0.0/8 drop
         iifname @bridges ip saddr 127.0.0.0/8 drop
+        udp dport @tunnel_ports fib daddr type local jump came
+    }}
+
+    # Each flow in a tunnel has a source port of its own, and its answers another: tracked, each would be a connection
+    # that is never answered, on both hosts, and would fill the table beside those of the containers themselves.
+    chain came {{
+        ip saddr . udp dport @tunnels4 notrack
+        ip6 saddr . udp dport @tunnels6 notrack
+    }}
+
+    chain went {{
+        type filter hook output priority raw; policy accept;
+        ip daddr . udp dport @tunnels4 notrack
+        ip6 daddr . udp dport @tunnels6 notrack
     }}
 
     # A port is published at an address only as long as the host has it: later it may be another machine's.
