@@ -14,6 +14,7 @@ from dataclasses import replace
 import msgspec
 
 from mooring.core.cluster_hosts import Membership
+from mooring.core.cluster_keys import everywhere_key
 from mooring.core.cluster_options import SCOPE_OPTIONS, published
 from mooring.core.containers import EngineNetwork
 from mooring.core.everywhere import HostAnswer, NetworkEverywhere, Outcome, check_alike, checked, unlike
@@ -82,6 +83,10 @@ class NetworksEverywhere:
                     gone = {each.host for each in told if each.is_to(asked) and each.outcome is Outcome.REMOVED}
                     if hosts <= gone:
                         await plan.values.end_everywhere(asked, revision)
+            for (name, _), (told_of, at) in seen.answers.items():
+                if name not in seen.networks and everywhere_key(name) not in seen.unread:
+                    with suppress(StaleRevision):  # whoever ended it has died before its answers went
+                        await plan.values.delete(told_of, at)
 
     def _is_due(self, asked: NetworkEverywhere, mine: HostAnswer | None) -> bool:
         since = self._clock.boot() - self._tried.get(asked.name, float("-inf"))
