@@ -166,15 +166,20 @@ async def test_a_host_that_was_forgotten_puts_nothing_there() -> None:
         assert not any(key.startswith("addr/") for key in world.servers.records)
 
 
-async def test_a_key_that_another_host_has_claimed_since_stays_that_ones() -> None:
-    """Who forgot the host was broken off before its record was gone, so that it is who it was when it boots."""
+@pytest.mark.parametrize("borne", [True, False])
+async def test_a_key_that_another_host_has_claimed_since_stays_that_ones(borne: bool) -> None:
+    """Who forgot the host was broken off before its record was gone, so that it is who it was when it boots. borne: by
+    its block, and without a key of its own yet."""
     async with cluster() as world:
         first, second = world.hosts
         await create(second, "key:db")
         await turns(world, 3, 2.0)
         await forget(world, second, by=first)
         address = await create(first, "key:db")
+        if not borne:
+            await first.turn()
         await second.back(turning=False)
+        await second.turn()
         await turns(world, 20, 6.0)
         known = await first.plan.values.identity(SPACE, world.subnet, "key:db")
         assert known.value is not None

@@ -7,11 +7,12 @@ of which the cluster has no record was forgotten, and puts nothing there.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 
 import msgspec
 
-from mooring.core.address_claims import AddressClaim, HostClaim, Phase
+from mooring.core.address_claims import AddressClaim, HostClaim, Identity, Phase
 from mooring.core.blocks import HostBlock, SharedSubnet, division, settled
 from mooring.core.faults import StaleRevision
 from mooring.core.keys import outlives
@@ -80,7 +81,7 @@ class LastWrites:
             claim = kept.claim
             there, at = theirs.get(claim.address, (None, 0))
             seen = leads.get(claim.key, Seen(None, 0))
-            other = theirs.get(seen.value.address, (None, 0))[0] if seen.value is not None else None
+            other = await self._led_to(seen.value, theirs) if outlives(claim.key) else None
             if there is None and not claim.boot and _is_anothers(other, claim):
                 continue  # who forgot this host did not come to its end, and the key has been claimed since
             with suppress(StaleRevision):  # somebody has it since
@@ -93,6 +94,19 @@ class LastWrites:
                 leads_well = seen.value == claim.identity() or (other is not None and is_later(other, claim))
                 if outlives(claim.key) and is_there and not leads_well:
                     await self._values.put(claim.identity(), seen.revision)
+
+    async def _led_to(
+        self, identity: Identity | None, theirs: Mapping[Address, tuple[AddressClaim, int]]
+    ) -> AddressClaim | None:
+        """The claim that the identity leads to, which may have no key yet. theirs: those that have."""
+        if identity is None:
+            return None
+        if identity.address in theirs:
+            return theirs[identity.address][0]
+        if (divided := division(identity.subnet)) is None:
+            return None
+        block = await self._values.block(identity.space, identity.subnet, divided.index_of(identity.address))
+        return block.value.carved.get(identity.address) if block.value is not None else None
 
     def _missing(self, kept: HostClaim, there: AddressClaim | None) -> AddressClaim | None:
         """What is to be written for the claim, None for nothing. there: as the store has it."""
