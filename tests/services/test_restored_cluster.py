@@ -247,3 +247,18 @@ async def test_a_host_that_was_forgotten_is_no_reason_to_take_the_store_for_rest
         await second.back(turning=False)
         await turns(world, 5, 4.0)
         assert "restored" not in world.servers.records
+
+
+@pytest.mark.parametrize("kept", [True, False])
+async def test_the_number_of_a_host_that_was_forgotten_has_to_stay(kept: bool) -> None:
+    """Where it does not, the host takes the store for one of before it joined when it returns, and all wait for all."""
+    async with cluster() as world:
+        first, second = world.hosts
+        await filled(second)
+        await turns(world, 3, 2.0)
+        await forget(world, second, by=first)
+        if not kept:
+            await first.plan.values.hosts.end_mark(second.name)
+        await second.back(turning=False)
+        await turns(world, 5, 4.0)
+        assert ("restored" in world.servers.records) is not kept
