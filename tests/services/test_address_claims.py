@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
@@ -281,6 +282,9 @@ async def test_a_key_that_was_written_again_after_it_was_over_counts_for_nothing
         seen = await host.plan.values.block(SPACE, world.subnet, index)
         assert seen.value is not None
         taken = Block(space=SPACE, subnet=world.subnet, index=index, host="h9", generation=3)
+        known, _ = await other.plan.values.hosts.host(other.name)
+        assert known is not None
+        await other.plan.values.hosts.put_host(replace(known, id="h9"), 0)
         await other.plan.values.put(taken, seen.revision)
         with pytest.raises(Conflict, match="not this host's any more"):
             await use(host, made.address)

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 import msgspec
 import pytest
 
-from mooring.core.address_claims import HostClaim, Phase
+from mooring.core.address_claims import HostClaim, Phase, used
 from mooring.core.claims import given
 from mooring.core.faults import Conflict, Unavailable
 from mooring.core.leases import Place
@@ -20,6 +20,7 @@ from mooring.testing.memory_store import When
 from tests.services.cluster_hosts import SPACE, Host
 from tests.services.cluster_worlds import World
 from tests.services.plan_hosts import claim, cluster, forget, owned, shared, turns
+from tests.services.test_host_blocks import spec
 
 
 async def test_a_claim_that_came_too_late_is_released_after_two_sightings() -> None:
@@ -224,6 +225,22 @@ async def test_a_fixed_address_that_a_lost_store_had_is_kept_again_while_its_con
         after = host.cache.host_claim(SPACE, world.subnet, made.address)
         assert after is not None
         assert (after.phase, after.claim.boot, after.claim.sequence) == (Phase.HELD, used.boot, used.sequence)
+
+
+async def test_a_leftover_goes_also_where_its_address_is_given_from_the_block() -> None:
+    """A restored store has it, as in use here, and the block does not bear it: who lives there now is another."""
+    async with cluster(sightings=30.0) as world:
+        host = world.hosts[0]
+        address = ip_address(f"10.0.0.{16 * owned(host)[0] + 5}")
+        await ran(world, host, address)
+        left = spec(host, "container:c9").claim(address, host.name, 0.0)
+        await host.plan.values.put(used(left, host.plan.member.boot, 0.0), 0)
+        await turns(world, 1, seconds=25.0)
+        assert (await host.plan.values.claim(SPACE, world.subnet, address)).value is not None
+        await turns(world, 4, seconds=25.0)
+        assert (await host.plan.values.claim(SPACE, world.subnet, address)).value is None
+        assert host.cache.host_claim(SPACE, world.subnet, address) is None
+        assert address in host.dynamic
 
 
 async def test_a_host_that_the_cluster_has_forgotten_is_in_no_claim_after_two_sightings() -> None:

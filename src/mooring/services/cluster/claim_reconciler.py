@@ -55,9 +55,9 @@ class ClaimReconciler:
         claims = {claim.address: (claim, at) for claim, at in await self._values.claims(space, subnet)}
         for claim, revision in claims.values():
             kept = self._cache.host_claim(space, subnet, claim.address)
-            if kept is None and self._lives_here(claim):
-                await self._regain(claim)
-            elif self._is_leftover(kept, claim):
+            if kept is None and self._lives_here(claim) and await self._regain(claim):
+                continue
+            if self._is_leftover(kept, claim):
                 if self._is_old(before, (subnet, str(claim.address)), revision):
                     await self._let_go(claim)
             elif kept is not None and kept.phase is Phase.HELD and claim.boot and not kept.claim.boot and not kept.idle:
@@ -105,16 +105,18 @@ class ClaimReconciler:
             return False
         if not self._lives_here(claim):
             return False
-        await self._regain(claim)
-        return True
+        return await self._regain(claim)
 
-    async def _regain(self, claim: AddressClaim) -> None:
-        """The claim is kept here again. Raises Unavailable."""
+    async def _regain(self, claim: AddressClaim) -> bool:
+        """The claim is kept here again, if it decides over the address: whoever lives there may have that from the
+        block. Raises Unavailable."""
         async with self._claims.turn_of(claim):
-            theirs = await self._known.known(claim)
-            if theirs == claim and self._cache.host_claim(claim.space, claim.subnet, claim.address) is None:
+            if await self._known.known(claim) != claim:
+                return False
+            if self._cache.host_claim(claim.space, claim.subnet, claim.address) is None:
                 kept = HostClaim(claim=claim, phase=Phase.HELD, known_in=self._member.boot)
                 await self._cache.commit(put=[kept])
+            return True
 
     def _lives_here(self, claim: AddressClaim) -> bool:
         """Whether the claim is this host's, and in use here by what lives: its own store has lost it, and knows the

@@ -110,18 +110,19 @@ class LastWrites:
 
     def _missing(self, kept: HostClaim, there: AddressClaim | None) -> AddressClaim | None:
         """What is to be written for the claim, None for nothing. there: as the store has it."""
-        mine = kept.claim
+        mine, claim = kept.claim, there
         if mine.host != self._member.host:
             return None
-        if there is None:
+        if claim is None:
             return mine
-        if there.sequence != mine.sequence or there.boot:
+        if claim.sequence != mine.sequence or claim.boot:
             return None
-        if there.generation < mine.generation:  # they only grow
-            return msgspec.structs.replace(mine, holders=mine.holders | there.holders)
-        used = mine.boot == self._member.boot and not kept.idle
-        if used and there.is_of(mine.host, mine.sequence, mine.generation):
-            return msgspec.structs.replace(there, boot=mine.boot, since=mine.since)
+        if claim.generation < mine.generation:  # they only grow
+            claim, holders = mine, mine.holders | claim.holders
+            return msgspec.structs.replace(claim, holders=holders)
+        in_use = mine.boot == self._member.boot and not kept.idle
+        if in_use and claim.is_of(mine.host, mine.sequence, mine.generation):
+            return msgspec.structs.replace(claim, boot=mine.boot, since=mine.since)
         return None
 
 
