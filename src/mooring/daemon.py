@@ -40,9 +40,10 @@ from mooring.adapters.sqlite.store_copies import open_kept_store
 from mooring.config import Config, ProxyListener
 from mooring.core.dns_places import Serving
 from mooring.core.faults import EXIT_CODE, Fault, Unavailable
+from mooring.core.findings import Finding
 from mooring.core.networks import Tenants
 from mooring.dns_server import dns_server, look_at_dns
-from mooring.doors import Doors, api_quota, open_doors
+from mooring.doors import Doors, api_quota, door_findings, open_doors
 from mooring.servers.api.door import ApiDoor
 from mooring.servers.api.door import refuse as refuse_api
 from mooring.servers.api.resources import resources
@@ -203,8 +204,11 @@ def build(config: Config, world: World, since: float) -> Daemon:
     )
     dns = dns_server(config, services, world, plugin.is_busy)
     look = partial(look_at_dns, config, services, dns) if dns is not None else no_dns_server
-    findings = zones.findings if zones is not None else tuple
-    operated = operations(services, world, facts, dns_server=look, zone_findings=findings)
+
+    def findings() -> list[Finding]:
+        return [*door_findings(config.proxies, world.clock.now()), *(zones.findings() if zones is not None else ())]
+
+    operated = operations(services, world, facts, dns_server=look, found_elsewhere=findings)
     api = ApiDoor(resources(operated, world.store.backup), wait_unless_told)
     hook = None
     if (kept := services.keeping) is not None and world.engine is not None:

@@ -18,6 +18,7 @@ from mooring.adapters.host.descriptors import raise_limit
 from mooring.adapters.host.tls import MutualTls
 from mooring.config import Config, ProxyListener
 from mooring.core.faults import Conflict, Fault
+from mooring.core.findings import Finding
 from mooring.servers.proxy.server import Listener
 from mooring.servers.quotas import Pool, Quota
 
@@ -88,6 +89,21 @@ def open_doors(config: Config, handed: dict[str, list[socket.socket]]) -> Doors:
     for name in handed:
         log.warning("ignoring an unknown socket from the service manager", extra={"socket": name})
     return Doors(plugin, api, tuple(proxies), tuple(made))
+
+
+def door_findings(proxies: Iterable[ProxyListener], now: float) -> list[Finding]:
+    """Proxies that listen where nobody can come. now: the time of day, in seconds."""
+    return [
+        Finding(
+            f"proxy {proxy.name}",
+            f"the proxy listens at {proxy.name}, and the host does not have address {proxy.host}",
+            "a socket that was to be bound there",
+            now,
+            "it serves as soon as the host has the address; or change `listen` of that [[proxy]]",
+        )
+        for proxy in proxies
+        if proxy.path is None and not listeners.has_address(proxy.host)
+    ]
 
 
 def link_names(plugin_socket: Path, names: Iterable[str]) -> list[tuple[Path, tuple[int, int] | None]]:

@@ -116,10 +116,17 @@ def test_a_port_listens_and_is_not_taken_twice(host: str) -> None:
     listeners.listen_tcp(host, port).close()
 
 
-def test_an_address_that_is_not_ours_is_a_refusal() -> None:
-    """One line with the address."""
-    with pytest.raises(Unavailable, match=r"cannot listen on 192\.0\.2\.1:2375"):
-        listeners.listen_tcp("192.0.2.1", 2375)
+@pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1"])
+def test_an_address_that_the_host_does_not_have_yet_is_listened_at(host: str) -> None:
+    """It keeps nothing else from starting; that nobody can come is known."""
+    with listeners.listen_tcp(host, 0) as listener:
+        assert listener.getsockname()[0] == host
+        with pytest.raises(Conflict, match="already in use"):
+            listeners.listen_tcp(host, listener.getsockname()[1])
+    assert not listeners.has_address(host)
+    assert listeners.has_address("127.0.0.1")
+    assert listeners.has_address("0.0.0.0")
+    assert listeners.has_address("::1")
 
 
 def test_a_directory_that_cannot_be_made_is_a_refusal(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from mooring.core.faults import Conflict, Unavailable
 
 BACKLOG = 512
+_FREEBIND = 15  # <linux/in.h> IP_FREEBIND, for IPv6 as well
 
 
 class InstanceLock:
@@ -97,14 +98,26 @@ def _number(path: Path, what: str, name: str) -> int:
         raise Unavailable(f"cannot give {path} to the {what} {name}: there is no such {what}") from error
 
 
+def has_address(host: str) -> bool:
+    """Whether the address is the host's now, so that somebody may come by it."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as asked:
+        try:
+            asked.bind((host, 0))
+        except OSError as error:
+            return error.errno != errno.EADDRNOTAVAIL
+    return True
+
+
 def listen_tcp(host: str, port: int) -> socket.socket:
-    """Listen on a TCP port, not blocking. host: an address. Raises Conflict when the port is taken, Unavailable for
-    everything else."""
+    """Listen on a TCP port, not blocking. host: an address; one that the host does not have is served as soon as it
+    comes (`has_address`). Raises Conflict when the port is taken, Unavailable for everything else."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
         # A restart must not wait for the connections of the process before it to be forgotten.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # One that DHCP or a VPN brings after the boot keeps nothing else waiting.
+        listener.setsockopt(socket.IPPROTO_IP, _FREEBIND, 1)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listener.bind((host, port))

@@ -107,9 +107,10 @@ def operations(
     daemon: DaemonFacts,
     report: Callable[[], Report | None] | None = None,
     dns_server: DnsServerLook = no_dns_server,
-    zone_findings: Callable[[], Iterable[Finding]] = tuple,
+    found_elsewhere: Callable[[], Iterable[Finding]] = tuple,
 ) -> Operations:
-    """The use cases over these services. report: of the last repair pass, if not their own. zone_findings: Doctor's."""
+    """The use cases over these services. report: of the last repair pass, if not their own. found_elsewhere: what the
+    doctor tells besides."""
     cache, endpoint_index, clock, engine = services.cache, services.endpoint_index, world.clock, world.engine
     policy, driver = daemon.policy, daemon.plugin_socket.rpartition("/")[2].partition(".")[0]
     looked = report or (lambda: services.repair.report)
@@ -126,7 +127,7 @@ def operations(
     echoes = OverlayEchoes(
         services.records, services.host_overlays, services.overlay_feed, services.cluster_runtime, world.echoes
     )
-    further = partial(_noted, services, zone_findings, cluster, clock)
+    further = partial(_noted, services, found_elsewhere, cluster, clock)
     others = partial(_asked, services, cluster, clock, echoes)
     addresses = AddressesById(cache, services.ipam, engine, clock, holds, names)
     return Operations(
@@ -137,7 +138,7 @@ def operations(
         names,
         holds,
         ClaimMoves(cache, services.ipam, clock, policy),
-        partial(_notes, services, zone_findings),
+        partial(_notes, services, found_elsewhere),
         services.ipam.subnet_pools,
         SubnetPoolRows(cache, services.ipam),
         Denials(cache, services.ipam.deny_list),
@@ -204,9 +205,9 @@ async def _has(services: Services) -> Holdings:
     return held
 
 
-def _notes(services: Services, zone_findings: Callable[[], Iterable[Finding]]) -> list[str]:
+def _notes(services: Services, found_elsewhere: Callable[[], Iterable[Finding]]) -> list[str]:
     """What else is good to know of the daemon, one line each."""
-    told = [f"{finding.text} (since {moment(finding.since)})" for finding in zone_findings()]
+    told = [f"{finding.text} (since {moment(finding.since)})" for finding in found_elsewhere()]
     return [*upgrade_notes(services.cache, services.ipam.fixed_index), *told]
 
 
@@ -228,11 +229,11 @@ def _overlays(services: Services) -> list[tuple[Network, Overlay]]:
 
 
 def _noted(
-    services: Services, zone_findings: Callable[[], Iterable[Finding]], cluster: ClusterMembership, clock: Clock
+    services: Services, found_elsewhere: Callable[[], Iterable[Finding]], cluster: ClusterMembership, clock: Clock
 ) -> Iterator[Finding]:
     """What others have found."""
     now = clock.now()
-    yield from zone_findings()
+    yield from found_elsewhere()
     began = now - clock.boot() + cluster.unreached_at if cluster.unreached_at is not None else now
     yield from unreached(cluster.unreached, began, services.cluster_runtime.waiting() if cluster.unreached else ())
     yield from services.cluster_runtime.evictions.findings()

@@ -54,7 +54,7 @@ class OverlayEchoes:
         self._told: dict[str, tuple[tuple[Address, ...], float]] = {}
         self._began: dict[str, float] = {}  # networks of this host: since when it has its own addresses there
         feed.listen(self._hear)
-        self._cache.listen(self._follow)
+        self._cache.listen(self._follow, HostNetwork)
 
     async def ask(self, overlays: Iterable[tuple[Network, Overlay]]) -> tuple[list[Path], Answers]:
         """The ways to the hosts that are heard, in each of the overlays, and what became of the questions. Raises
