@@ -14,7 +14,7 @@ from mooring.core.faults import Conflict
 from mooring.services.records.record_cache import Record
 from mooring.testing.memory_cluster import Step
 from tests.services.cluster_hosts import SPACE
-from tests.services.plan_hosts import claim, cluster, owned, run, turns
+from tests.services.plan_hosts import claim, cluster, owned, run, shared, turns
 from tests.services.test_host_blocks import spec
 
 
@@ -118,3 +118,20 @@ async def test_claims_of_keys_that_lead_to_them_are_kept_once_they_do() -> None:
                 tasks.create_task(claim(host, f"key:k{number}"))
         assert phases[-3:] == [{Phase.CLAIMING}] * 3
         assert {kept.phase for kept in host.cache.every(HostClaim)} == {Phase.HELD}
+
+
+async def test_claims_that_get_keys_before_who_waits_goes_on_are_not_claimed_again() -> None:
+    """A turn that waited for the block comes between the write for all and those for whom it was."""
+    async with cluster(1) as world:
+        host = world.hosts[0]
+        (index,) = owned(host)
+        async with asyncio.TaskGroup() as tasks:
+            asking = [
+                tasks.create_task(claim(host, f"container:c{number}", f"10.0.0.{16 * index + number}"))
+                for number in range(1, 5)
+            ]
+            for _ in range(40):
+                await asyncio.sleep(0)
+                tasks.create_task(host.plan.blocks.tend(shared(world)))
+        assert [each.result().key for each in asking] == [f"container:c{number}" for number in range(1, 5)]
+        assert len(await host.plan.values.claims(SPACE, world.subnet)) == 4

@@ -33,6 +33,7 @@ class BeingClaimed:
         self._own: set[tuple[str, Address]] = set()
         self._waiting: dict[Place, dict[Address, AddressClaim]] = {}
         self._mine: set[str] = set()
+        self.borne: set[str] = set()  # sequences of those that a block has borne, which may be settled by now
 
     def __contains__(self, which: tuple[str, Address]) -> bool:
         """Whether the address of the space is being claimed."""
@@ -83,6 +84,7 @@ class BeingClaimed:
             finally:
                 del waiting[claim.address]
                 self._mine.discard(claim.sequence)
+                self.borne.discard(claim.sequence)
 
     @contextmanager
     def _kept(self, claim: AddressClaim) -> Iterator[None]:
@@ -109,6 +111,8 @@ class BeingClaimed:
     async def done(self, batch: Sequence[AddressClaim], boot: str) -> None:
         """Those of the batch that this host keeps as CLAIMING are HELD: the cluster has them. Not those whose key is to
         lead to them first."""
+        waiting = {each.sequence for some in self._waiting.values() for each in some.values()}
+        self.borne |= waiting & {each.sequence for each in batch}
         mine = [each for each in batch if self.is_mine(each) and self._is_kept(each) and not outlives(each.key)]
         await self._keep([], [HostClaim(claim=each, phase=Phase.HELD, known_in=boot) for each in mine])
 

@@ -188,7 +188,7 @@ class HostBlocks:
             raise not_ours(claim.subnet, claim.address)
         place = (claim.space, claim.subnet, local.index)
         with self.being_claimed.claiming(place, claim, own):
-            while not self._bears(place, claim):  # who comes too late for that of another begins the next
+            while not self._bears(place, claim):
                 await self._carving.do(place, partial(self._carve_for_all, place, claim))
 
     async def _carve_for_all(self, place: Place, claim: AddressClaim) -> None:
@@ -219,7 +219,7 @@ class HostBlocks:
     def _bears(self, place: Place, claim: AddressClaim) -> bool:
         seen = self._seen.get(place)
         borne = seen.value.carved.get(claim.address) if seen is not None and seen.value is not None else None
-        return borne is not None and borne.sequence == claim.sequence
+        return (borne is not None and borne.sequence == claim.sequence) or claim.sequence in self.being_claimed.borne
 
     async def settle(self, claim: AddressClaim) -> None:
         """No block bears the claim any more, which has a key of its own. Raises Unavailable."""
