@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
 import select
@@ -127,6 +128,18 @@ def test_an_address_that_the_host_does_not_have_yet_is_listened_at(host: str) ->
     assert listeners.has_address("127.0.0.1")
     assert listeners.has_address("0.0.0.0")
     assert listeners.has_address("::1")
+
+
+def test_a_kernel_without_the_family_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And has no address of it."""
+
+    def no_such_family(*_: object) -> socket.socket:
+        raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+
+    monkeypatch.setattr(socket, "socket", no_such_family)
+    with pytest.raises(Unavailable, match=r"cannot listen on \[::\]:2376: Address family not supported"):
+        listeners.listen_tcp("::", 2376)
+    assert not listeners.has_address("::")
 
 
 def test_a_directory_that_cannot_be_made_is_a_refusal(tmp_path: Path) -> None:

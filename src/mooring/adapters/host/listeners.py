@@ -100,11 +100,11 @@ def _number(path: Path, what: str, name: str) -> int:
 
 def has_address(host: str) -> bool:
     """Whether the address is the host's now, so that somebody may come by it."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as asked:
-        try:
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as asked:
             asked.bind((host, 0))
-        except OSError as error:
-            return error.errno != errno.EADDRNOTAVAIL
+    except OSError as error:
+        return error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
     return True
 
 
@@ -112,7 +112,11 @@ def listen_tcp(host: str, port: int) -> socket.socket:
     """Listen on a TCP port, not blocking. host: an address; one that the host does not have is served as soon as it
     comes (`has_address`). Raises Conflict when the port is taken, Unavailable for everything else."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    try:
+        listener = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    except OSError as error:
+        raise Unavailable(f"cannot listen on {where}: {error.strerror}") from error
     try:
         # A restart must not wait for the connections of the process before it to be forgotten.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -124,7 +128,6 @@ def listen_tcp(host: str, port: int) -> socket.socket:
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
-        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         if error.errno == errno.EADDRINUSE:
             raise Conflict(
                 f"{where} is already in use",
