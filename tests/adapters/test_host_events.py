@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import select
 from collections.abc import Iterator
 
 import pytest
 
 from mooring.adapters.linux.host_events import HostNews
+from mooring.adapters.netlink.route_events import IPV6_IFADDR, RouteEvents
 from tests.netns.rigs import Namespace, sh
 
 pytestmark = pytest.mark.netns
@@ -38,12 +40,16 @@ def news(namespace: Namespace) -> Iterator[HostNews]:
     ],
 )
 def test_what_comes_is_news_once_and_what_goes_again(news: HostNews, change: str) -> None:
-    """When the command has returned, not some time after."""
+    """When the command has returned; of IPv6 addresses, when the kernel's own queue has come to them."""
     lines = change.split("; ")
+    addresses = RouteEvents(IPV6_IFADDR)
     for line in lines:
         sh(line)
+        if line.startswith("ip -6 address"):
+            assert select.select([addresses], [], [], 15)[0]
         assert news.any() or " name " in line
         assert not news.any()
+    addresses.close()
     sh(lines[-1].replace(" add ", " delete ").replace(" nodad", ""))
     assert news.any()
 
