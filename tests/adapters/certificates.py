@@ -46,6 +46,23 @@ def signed(folder: Path, by: Pair, name: str, days: int = 2, address: str = "127
     return pair
 
 
+def dated(folder: Path, by: Pair, name: str, begins: str, ends: str, signs: bool = False) -> Pair:
+    """As `signed`, valid from then to then. begins, ends: as 20300102030405Z. signs: it is an authority."""
+    pair, work = signed(folder, by, name), folder / f"{name}.work"
+    work.mkdir()
+    (work / "index").write_text("")
+    (work / "settings").write_text(
+        f"[ca]\ndefault_ca=d\n[d]\ndatabase={work}/index\nnew_certs_dir={work}\nrand_serial=yes\ndefault_md=sha256\n"
+        f"certificate={by.cert}\nprivate_key={by.key}\npolicy=p\n[p]\ncommonName=supplied\n"
+    )
+    dates, given = ("-startdate", begins, "-enddate", ends), ("-config", str(work / "settings"), "-batch", "-notext")
+    request, extra = str(folder / f"{name}.csr"), folder / "extra"
+    if signs:
+        extra.write_text("basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign\n")
+    _openssl("ca", *given, *dates, "-in", request, "-extfile", str(extra), "-out", str(pair.cert))
+    return pair
+
+
 def revocations(folder: Path, by: Pair, revoked: Sequence[Pair] = (), name: str = "crl", days: int = 2) -> Path:
     """A list of what the authority has revoked, good for so many days."""
     work = folder / f"{name}.work"

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from urllib.parse import urlsplit
 
+from mooring.adapters.etcd.tls_faults import Blame, Identity, blamed
 from mooring.core.faults import BadRequest, Compacted, Unavailable
 
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what it would write to stderr is told by our faults
@@ -33,6 +34,8 @@ except ImportError as missing:
 logging.getLogger("grpc").setLevel(logging.WARNING)
 TRY = 1.0
 """Seconds that a member has for an answer, and for a connection."""
+AGAIN = 2.0
+"""Seconds after which it is looked again what is wrong with the certificates."""
 OPTIONS = (
     ("grpc.enable_http_proxy", 0),  # whatever the environment says for the web
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -137,6 +140,10 @@ class Member:
         else:
             self._channel = grpc.aio.insecure_channel(target, OPTIONS)
         self._calls: dict[str, Callable[..., Awaitable[bytes]]] = {}
+        self._host, self._port = parts.hostname, parts.port or 2379
+        self._identity = Identity(credentials.ca, credentials.certificate, credentials.key)
+        self._blame: Blame | None = None
+        self._looked = -AGAIN
         self._closed = False
         self.known = False
         """Whoever asks knows whom the connection leads to; what sets it does. Not any more when there is another."""
@@ -153,18 +160,29 @@ class Member:
                         raise await self._why_not()  # it goes on trying, for the next call
                     await self._channel.wait_for_state_change(state)
         except TimeoutError:
-            raise unreachable(self.endpoint, "no connection in time") from None
+            raise self._told("no connection in time") from None
         except (grpc.aio.UsageError, asyncio.CancelledError) as error:
             raise self._meaning(error) from None
+        self._blame = None
         return False
 
     async def _why_not(self) -> Refused:
-        """What is in the way of a connection: a call that is made now fails at once and tells."""
+        """What is in the way of a connection: a call that is made now fails at once and tells; of certificates it tells
+        little."""
+        loop, details = asyncio.get_running_loop(), ""
         try:
             await self._channel.unary_unary("/etcdserverpb.Maintenance/Status")(b"", timeout=TRY)
         except grpc.aio.AioRpcError as error:
-            return unreachable(self.endpoint, error.details() or "")
-        return unreachable(self.endpoint, "")
+            details = error.details() or ""
+        if self.endpoint.startswith("https:") and loop.time() - self._looked >= AGAIN:
+            self._blame, self._looked = await blamed(self._host, self._port, self._identity), loop.time()
+        return self._told(details)
+
+    def _told(self, details: str) -> Refused:
+        if self._blame is not None:
+            what, hint = self._blame
+            return Refused(f"etcd at {self.endpoint} cannot be reached: {what}", hint=hint)
+        return unreachable(self.endpoint, details)
 
     async def ask(self, method: str, request: bytes, end: float, token: str = "", with_leader: bool = True) -> bytes:
         """Call it and wait. method: as Service/Name. Raises Refused, Compacted.

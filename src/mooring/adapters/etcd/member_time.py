@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import ssl
 import time
 from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlsplit
+
+from mooring.adapters.etcd.tls_faults import Identity
 
 TIMEOUT = 2.0
 
@@ -20,9 +20,8 @@ def offset(endpoint: str, ca: str, certificate: str, key: str) -> float:
     parts = urlsplit(endpoint)
     host, port = parts.hostname or "", parts.port or 2379
     if parts.scheme == "https":
-        connection: HTTPConnection = HTTPSConnection(
-            host, port, timeout=TIMEOUT, context=_context(ca, certificate, key)
-        )
+        identity = Identity(ca.encode(), certificate.encode(), key.encode())
+        connection: HTTPConnection = HTTPSConnection(host, port, timeout=TIMEOUT, context=identity.context())
     else:
         connection = HTTPConnection(host, port, timeout=TIMEOUT)
     try:
@@ -34,14 +33,3 @@ def offset(endpoint: str, ca: str, certificate: str, key: str) -> float:
         connection.close()
     there, here = parsedate_to_datetime(told or "").timestamp(), time.time()
     return here - there - 1 if here > there + 1 else min(here - there, 0.0)
-
-
-def _context(ca: str, certificate: str, key: str) -> ssl.SSLContext:
-    context = ssl.create_default_context(cadata=ca or None)
-    if key:
-        # Python reads it from files only; this one is in memory, and never has a name.
-        with os.fdopen(os.memfd_create("certificate", os.MFD_CLOEXEC), "wb") as file:
-            file.write(f"{certificate}\n{key}\n".encode())
-            file.flush()
-            context.load_cert_chain(f"/proc/self/fd/{file.fileno()}")
-    return context
