@@ -85,6 +85,18 @@ async def test_networks_of_one_host_never_overlap(host: MemoryHost) -> None:
     assert host.services.cache.count(Network) == 1
 
 
+async def test_a_subnet_that_is_taken_is_told_with_the_name_of_its_network(host: MemoryHost) -> None:
+    """By the beginning of its id while Docker has not told the name."""
+    network = host.services.cache.network(await host.network("a"))
+    assert network is not None
+    overlapping = PoolRequest("default", 4, subnet=ip_network("10.32.0.0/25"))
+    with pytest.raises(Conflict, match=f"of network {network.id[:12]}"):
+        await host.services.ipam.request_pool(overlapping)
+    await host.services.cache.commit(put=[replace(network, name="shop")])
+    with pytest.raises(Conflict, match=r"overlaps 10\.32\.0\.0/24 .* of network shop\)"):
+        await host.services.ipam.request_pool(overlapping)
+
+
 @pytest.fixture
 async def apart() -> MemoryHost:
     """A host on which tenants are separate."""

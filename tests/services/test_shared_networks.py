@@ -91,17 +91,26 @@ async def test_what_is_not_the_same_is_refused_with_who_has_it() -> None:
     with pytest.raises(Conflict) as caught:
         await two.networks.join(wanted(icc="off"))
     assert str(caught.value).startswith(
-        "network 10.30.0.0/24 of the cluster has icc at its default, not off (held by host web1); make it with the "
+        "network 10.30.0.0/24 (app) of the cluster has icc at its default, not off (held by host web1); make it with "
     )
     with pytest.raises(Conflict, match="has vni 5000, not 5001"):
         await two.join(5001)
-    with pytest.raises(Conflict, match=r"subnet 10.30.0.0/16 overlaps 10.30.0.0/24, a network of the cluster .held by"):
+    with pytest.raises(Conflict, match=r"10.30.0.0/16 overlaps 10.30.0.0/24, network app of the cluster .held by"):
         await two.networks.join(wanted("10.30.0.0/16"))
     with pytest.raises(Conflict, match=r"VNI 5000 is in use .held by network 10.30.0.0/24 of address space default"):
         await two.networks.join(wanted("10.31.0.0/24"), 5000)
     other = structs.replace(wanted("10.30.0.0/16"), space="red")
     assert (await two.networks.join(other)).space == "red"  # another tenant's
     assert await one.members() == ["A"]
+
+
+async def test_a_network_in_the_way_is_called_what_the_hosts_call_it() -> None:
+    """Each may have another name for it; while none is known, it is told without one, with the hosts."""
+    _, (one, two, three) = cluster(3)
+    for host, name, told in ((one, "", "a network"), (two, "b", "network b"), (one, "a", "network a or b")):
+        await host.networks.join(wanted(), name=name)
+        with pytest.raises(Conflict, match=f", {told} of the cluster"):
+            await three.networks.join(wanted("10.30.0.0/16"))
 
 
 async def test_a_subnet_that_was_chosen_here_is_nobodys_network_by_accident() -> None:

@@ -9,7 +9,7 @@ its record was there, as that may be the next one's.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 
 import msgspec
@@ -155,14 +155,15 @@ class SharedNetworks:
         hosts = [member.host for member in seen.of(other)]
         if here and alone and set(hosts) - {self._member.host}:
             fault = Conflict(
-                f"subnet {wanted.subnet}, which was chosen here, is that of a network of the cluster",
+                f"subnet {wanted.subnet}, which was chosen here, is that of {_called(seen, other)} of the cluster",
                 holder=await self._hosts(seen, other),
                 hint=f"to take part in that network, name the subnet: --subnet {wanted.subnet}; or choose another",
             )
         elif here and (unlike := next(disagreements(other, wanted, vni), None)) is not None:
             what, theirs, ours = unlike
+            called = f" ({', '.join(names)})" if (names := _names(seen, other)) else ""
             fault = Conflict(
-                f"network {wanted.subnet} of the cluster has {what} {theirs}, not {ours}",
+                f"network {wanted.subnet}{called} of the cluster has {what} {theirs}, not {ours}",
                 holder=await self._hosts(seen, other),
                 hint=f"make it with the same {what} on each host, or choose another subnet",
             )
@@ -174,8 +175,8 @@ class SharedNetworks:
 
     async def _in_the_way(self, seen: Networks, other: ClusterNetwork, wanted: ClusterNetwork) -> Conflict:
         return Conflict(
-            f"subnet {', '.join(map(str, wanted.subnets))} overlaps {', '.join(map(str, other.subnets))}, a network of "
-            "the cluster",
+            f"subnet {', '.join(map(str, wanted.subnets))} overlaps {', '.join(map(str, other.subnets))}, "
+            f"{_called(seen, other)} of the cluster",
             holder=await self._hosts(seen, other),
             hint="choose another subnet, or give the network the same subnets on each host",
         )
@@ -183,9 +184,7 @@ class SharedNetworks:
     async def _hosts(self, seen: Networks, network: ClusterNetwork) -> str:
         """Who takes part in it, for a person."""
         names = {host.id: host.name for host in await self._values.hosts.hosts()}
-        there = seen.of(network)
-        there = [member for member in there if member.network == network.id] or there
-        members = [names.get(member.host, member.host) for member in there]
+        members = [names.get(member.host, member.host) for member in _taking_part(seen, network)]
         return ", ".join(f"host {each}" for each in members[:5]) or "no host any more"
 
     async def _number(self, network: ClusterNetwork, revision: int, vni: int) -> Seen[ClusterNetwork]:
@@ -343,6 +342,22 @@ class SharedNetworks:
             if each.value is not None and each.value.host == host:
                 known = seen.at(each.value.space, each.value.subnet).value
                 await self.leave(known or _nothing(each.value.space, each.value.subnet), host)
+
+
+def _taking_part(seen: Networks, network: ClusterNetwork) -> Sequence[NetworkMember]:
+    """Those of the network, or, where there is none, of one before it."""
+    there = seen.of(network)
+    return [member for member in there if member.network == network.id] or there
+
+
+def _names(seen: Networks, network: ClusterNetwork) -> list[str]:
+    """What the hosts call it, as far as that is known."""
+    return sorted({member.name for member in _taking_part(seen, network) if member.name})[:5]
+
+
+def _called(seen: Networks, network: ClusterNetwork) -> str:
+    names = _names(seen, network)
+    return f"network {' or '.join(names)}" if names else "a network"
 
 
 def _nothing(space: str, subnet: Subnet) -> ClusterNetwork:

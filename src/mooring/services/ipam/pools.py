@@ -291,7 +291,7 @@ class Pools:
         for pool in self._index.overlapping(space, subnet):
             raise Conflict(
                 f"subnet {subnet} overlaps {pool.subnet} in address space {space}",
-                holder=_describe(pool),
+                holder=self._in_words(pool),
                 hint="choose another subnet, or remove that network (`mooring network ls` shows them)",
             )
 
@@ -305,7 +305,7 @@ class Pools:
 
     def _busy(self, occupied: Holdings) -> Iterator[Busy]:
         """Whatever nothing can be carved over, for a person."""
-        yield from (Busy(pool.subnet, _describe(pool)) for pool in self._cache.every(Pool))
+        yield from (Busy(pool.subnet, self._in_words(pool)) for pool in self._cache.every(Pool))
         yield from self._others(occupied)
 
     def _others(self, occupied: Holdings) -> Iterator[Busy]:
@@ -315,6 +315,12 @@ class Pools:
                 yield Busy(subnet, "an address or route of this host")
         yield from (Busy(subnet, "another network of Docker's") for subnet in self._elsewhere())
         yield from (Busy(each.subnet, each.busy()) for each in self.deny_list.entries())
+
+    def _in_words(self, pool: Pool) -> str:
+        """The pool and its network, by the name that it has, as far as that is known."""
+        network = self._cache.network(pool.network) if pool.network else None
+        name = network.name if network is not None and network.name else pool.network[:12]
+        return f"pool {pool.id} of {f'network {name}' if name else 'no network yet'}"
 
     async def _settle_doubts(self) -> None:
         """Take back pools whose commit failed with an unknown outcome. Nobody was told of them. Raises Unavailable."""
@@ -381,7 +387,3 @@ def _check(request: PoolRequest) -> None:
             check_range(request.subnet, request.range)
     elif request.range is not None:
         raise BadRequest(f"range {request.range} without a subnet", hint="give the subnet as well (--subnet)")
-
-
-def _describe(pool: Pool) -> str:
-    return f"pool {pool.id} of " + (f"network {pool.network[:12]}" if pool.network else "no network yet")
