@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from ipaddress import ip_address, ip_network
 
+import pytest
 from msgspec import structs
 
 from mooring.core.address_claims import AddressClaim
-from mooring.core.blocks import Block
+from mooring.core.blocks import Block, LeftSubnet
+from mooring.ports import Transaction
 from mooring.services.cluster.late_writes import EXPECTED
 from mooring.services.cluster.shared_values import SharedValues
 from mooring.testing.memory_cluster import Step
-from mooring.testing.memory_store import When
+from mooring.testing.memory_store import MemoryStore, When
 from tests.services.member_hosts import MemberHost, members
 from tests.services.test_cluster_networks import make, remove
 
@@ -112,14 +114,62 @@ async def test_a_network_that_is_made_again_has_what_came_late() -> None:
     assert two.runtime.faults == ()
 
 
-async def test_a_new_process_leaves_alone_what_it_has_not_left() -> None:
-    """Its store may have been lost: then what lives has blocks and claims, and no record of them."""
+@pytest.mark.parametrize("seconds", [0.0, 2 * EXPECTED])
+@pytest.mark.parametrize("reboots", [True, False])
+async def test_a_new_process_looks_for_it_as_well(reboots: bool, seconds: float) -> None:
+    """However long it was off: what was left is on record, and not any more once nothing comes."""
     _, two, values = await left()
-    await two.restart()
+    await (two.reboot() if reboots else two.restart())
+    assert len(await come_late(values, two)) == 2
+    two.clock.advance(seconds)
+    for _ in range(6):
+        await two.turn(20.0)
+    assert await held(values, two) == ()
+    await two.turn(EXPECTED)
+    assert on_record(two) == []
+
+
+async def test_what_is_not_on_record_as_left_stays() -> None:
+    """The store may have been lost: then what lives has blocks and claims, and no record of them."""
+    _, two, values = await left()
     late = await come_late(values, two)
-    for _ in range(4):
+    two.store = MemoryStore()
+    await two.restart()
+    for _ in range(6):
         await two.turn(20.0)
     assert await held(values, two) == late
+
+
+async def test_a_store_of_before_the_network_was_made_again_takes_nothing_from_it() -> None:
+    """The cluster says yet that this host takes part, so what it has there may live."""
+    one, two, values = await left()
+    old = two.store.records
+    await make(two)
+    await two.turn()
+    lives = await held(values, two)
+    assert lives
+    two.store = MemoryStore()
+    await two.store.commit(Transaction(put=old))
+    await two.restart()
+    for _ in range(8):
+        await two.turn(20.0)
+        await one.turn()
+    assert await held(values, two) == lives
+    assert on_record(two) == []
+
+
+async def test_a_host_that_has_left_the_cluster_has_nothing_to_look_for() -> None:
+    """The record goes with the next network that is made."""
+    _, two, _ = await left()
+    assert len(on_record(two)) == 1
+    await two.membership.leave(force=True, dry=False)
+    await two.network("alone")
+    assert on_record(two) == []
+
+
+def on_record(host: MemberHost) -> list[LeftSubnet]:
+    """What the host has written of subnets that it has left."""
+    return list(host.services.cache.every(LeftSubnet))
 
 
 async def test_it_is_looked_for_as_long_as_something_may_come() -> None:

@@ -12,15 +12,19 @@ import pytest
 from mooring.core.blocks import HostBlock
 from mooring.core.faults import Fault
 from mooring.core.requests import AddressRequest, Role
+from mooring.services.cluster.shared_values import SharedValues
 from mooring.testing.memory_cluster import MemoryCluster, Step, let_others_run
 from mooring.testing.memory_store import When
 from tests.services.member_hosts import MemberHost, members
 from tests.services.test_cluster_networks import kept, make, pool_of, remove, shared
 
 
-async def life(host: MemberHost, random: Random, rounds: int) -> None:
-    """The host makes the network, gives addresses of it, and removes it."""
+async def life(host: MemberHost, random: Random, rounds: int, turns: asyncio.Lock) -> None:
+    """The host makes the network, gives addresses of it, and removes it; now and then its daemon dies in between."""
     for _ in range(rounds):
+        if not random.randrange(3):
+            async with turns:
+                await host.restart()
         try:
             ident = await make(host)
         except Fault:
@@ -40,10 +44,11 @@ async def life(host: MemberHost, random: Random, rounds: int) -> None:
         await remove(host, ident)
 
 
-async def turning(host: MemberHost, random: Random, over: asyncio.Event) -> None:
+async def turning(host: MemberHost, random: Random, over: asyncio.Event, turns: asyncio.Lock) -> None:
     """The host has its turns, and time passes."""
     while not over.is_set():
-        await host.turn(random.choice((0.0, 0.1, 1.0)))
+        async with turns:
+            await host.turn(random.choice((0.0, 0.1, 1.0)))
         for _ in range(random.randrange(20)):
             await asyncio.sleep(0)
 
@@ -62,11 +67,11 @@ async def fail(servers: MemoryCluster, random: Random, over: asyncio.Event) -> N
                 servers.delay_next()
 
 
-@pytest.mark.parametrize("seed", [0, 4, 17, 115, 130, 565, 623])
-async def test_whatever_comes_between_a_network_leaves_nothing(seed: int) -> None:
-    """Also what its hosts had given up and was written after its end."""
-    hosts, random, over = await members(3), Random(seed), asyncio.Event()
-    servers = hosts[0].servers
+async def played(hosts: list[MemberHost], stays: list[MemberHost], seed: int) -> None:
+    """The lives of the hosts, beside those that stay, are over, nothing fails any more, and some daemons have died
+    since; what hosts had given up is still to come."""
+    random, over = Random(seed), asyncio.Event()
+    servers, turns = hosts[0].servers, {host.name: asyncio.Lock() for host in (*hosts, *stays)}
 
     async def pause(_: Step) -> None:
         for _turn in range(random.choice((0, 1, 1, 2, 40))):
@@ -76,20 +81,54 @@ async def test_whatever_comes_between_a_network_leaves_nothing(seed: int) -> Non
 
     async def lives() -> None:
         try:
-            await asyncio.gather(*(life(host, Random(f"{seed}{host.name}"), 6) for host in hosts))
+            each = (life(host, Random(f"{seed}{host.name}"), 6, turns[host.name]) for host in hosts)
+            await asyncio.gather(*each)
         finally:
             over.set()
 
-    await asyncio.gather(lives(), fail(servers, random, over), *(turning(host, random, over) for host in hosts))
+    turn = (turning(host, random, over, turns[host.name]) for host in (*hosts, *stays))
+    await asyncio.gather(lives(), fail(servers, random, over), *turn)
     servers.pause = let_others_run
     servers._faults.clear()
     servers._delays = 0
-    for wait in (1.0, 1.0, 1.0, 20.0, 20.0, 20.0):
+    for host in hosts:
+        if random.randrange(2):
+            await host.turn(1.0)
+            await host.restart()
+
+
+async def calm(hosts: list[MemberHost]) -> None:
+    """What was given up comes, and everybody has turns for some minutes."""
+    for wait in (1.0, 1.0, 1.0, 20.0, 20.0, 20.0, *(21.0,) * 8):
         for host in hosts:
-            await host.turn(wait / 3)
-        servers.deliver()  # after the networks have ended
+            await host.turn(wait / len(hosts))
+        hosts[0].servers.deliver()
+
+
+@pytest.mark.parametrize("seed", [0, 4, 17, 115, 130, 565, 623])
+async def test_whatever_comes_between_a_network_leaves_nothing(seed: int) -> None:
+    """Also what its hosts had given up and was written after its end, or after the end of the process that had."""
+    hosts = await members(3)
+    await played(hosts, [], seed)
+    await calm(hosts)
     assert [each for host in hosts for each in kept(host)] == []
-    for _ in range(6):
-        for host in hosts:
-            await host.turn(7.0)
     assert shared(hosts[0]) == {}
+
+
+@pytest.mark.parametrize("seed", [19, 30, 51, 70])
+async def test_whatever_comes_between_a_host_that_has_left_has_nothing_there(seed: int) -> None:
+    """While another is in the network all the time."""
+    *hosts, stays = await members(3)
+    await make(stays)
+    await played(hosts, [stays], seed)
+    await calm([*hosts, stays])
+    assert [each for host in hosts for each in kept(host)] == []
+    values = SharedValues(stays.servers.client("operator"))
+    assert [key for host in hosts for key in await values.hosts.held(ident(host))] == []
+    assert kept(stays)
+
+
+def ident(host: MemberHost) -> str:
+    """Its id in the cluster."""
+    assert host.runtime.member is not None
+    return host.runtime.member.host

@@ -9,7 +9,7 @@ from msgspec import structs
 
 from mooring.core.address_claims import AddressClaim, HostClaim, Identity, Phase, Want
 from mooring.core.advertisements import Advertisement
-from mooring.core.blocks import Block, HostBlock, SharedSubnet
+from mooring.core.blocks import Block, HostBlock, LeftSubnet, SharedSubnet
 from mooring.core.cluster_marks import ClusterMark
 from mooring.core.cluster_networks import ClusterNetwork, HostNetwork, NetworkMember, VniHolder
 from mooring.core.containers import EngineSubnet, Holder
@@ -228,6 +228,7 @@ CLAIMS = st.builds(
     holders=st.frozensets(TEXT, max_size=2), boot=TEXT, generation=st.integers(1, 99), moves=st.booleans(), since=TIME,
 )  # fmt: skip
 SHARED_SUBNETS = st.builds(SharedSubnet, space=IDENT, subnet=SUBNET, since=TIME)
+LEFT_SUBNETS = st.builds(LeftSubnet, space=IDENT, subnet=SUBNET, since=TIME)
 HOST_BLOCKS = st.builds(
     HostBlock, space=IDENT, subnet=SUBNET, index=st.integers(0, 2**56), generation=st.integers(1, 99),
     carved=st.frozensets(ADDRESS, max_size=2), leaving=st.booleans(), boot=TEXT, asked=st.frozensets(TEXT, max_size=2),
@@ -312,6 +313,7 @@ RECORDS = (
     | INTENTS
     | VNICS
     | SHARED_SUBNETS
+    | LEFT_SUBNETS
     | HOST_BLOCKS
     | HOST_CLAIMS
     | HOST_NETWORKS

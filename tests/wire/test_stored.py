@@ -67,7 +67,7 @@ def test_leases_sort_as_their_addresses_do(one: Address, two: Address) -> None:
 def test_keys_are_as_documented() -> None:
     """The layout of the keyspace does not change by accident."""
     assert stored.PREFIXES == (
-        "engine/", "deny/", "dns/", "estate/", "subnet-pool/", "vnic/", "mark/", "shared/", "block/", "claim/",
+        "engine/", "deny/", "dns/", "estate/", "subnet-pool/", "vnic/", "mark/", "shared/", "left/", "block/", "claim/",
         "cluster-network/", "pool/", "network/", "port/", "sandbox/", "holder/", "intent/", "move/", "endpoint/",
         "lease/",
     )  # fmt: skip

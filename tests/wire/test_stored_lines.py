@@ -68,6 +68,7 @@ WRITTEN = [
         b'{"v":1,"name":"db","network":"n1","network_name":"web","space":"default","mac":"02:00:00:00:00:05","a'
         b'ddresses":["10.0.0.5","fd00::5"],"created":5.5,"note":"x"}',
     ),
+    ("left/red/0a200000p16", b'{"v":1,"since":5.5}'),
     ("mark/h1", b'{"v":1,"count":7,"restore":"1-t"}'),
     (
         "claim/red/0a200000p16/0a200005",

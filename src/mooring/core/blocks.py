@@ -118,6 +118,15 @@ class SharedSubnet(msgspec.Struct, frozen=True, kw_only=True):
     since: float
 
 
+class LeftSubnet(msgspec.Struct, frozen=True, kw_only=True):
+    """In a host's own store: the host has left the network of the subnet, and what it had given up of it may come yet.
+    since: seconds since the epoch."""
+
+    space: str
+    subnet: Subnet
+    since: float
+
+
 class HostBlock(msgspec.Struct, frozen=True, kw_only=True):
     """In a host's own store: a block that it owns, so that it gives its addresses without asking.
 

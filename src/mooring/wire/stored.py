@@ -16,7 +16,7 @@ from urllib.parse import quote
 import msgspec
 
 from mooring.core.address_claims import HostClaim
-from mooring.core.blocks import HostBlock, SharedSubnet
+from mooring.core.blocks import HostBlock, LeftSubnet, SharedSubnet
 from mooring.core.cluster_marks import ClusterMark
 from mooring.core.cluster_networks import HostNetwork
 from mooring.core.containers import Holder
@@ -69,6 +69,7 @@ Record = (
     | NetworkPort
     | Vnic
     | SharedSubnet
+    | LeftSubnet
     | HostBlock
     | HostClaim
     | HostNetwork
@@ -76,13 +77,13 @@ Record = (
 )
 R = TypeVar(
     "R", Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent, KeptNetwork, Move, SubnetPool, DenyEntry,
-    DnsRecord, NetworkPort, Vnic, SharedSubnet, HostBlock, HostClaim, HostNetwork, ClusterMark,
+    DnsRecord, NetworkPort, Vnic, SharedSubnet, LeftSubnet, HostBlock, HostClaim, HostNetwork, ClusterMark,
 )  # fmt: skip
 R_co = TypeVar("R_co", covariant=True)
 
 # In the order of loading: who listens to an endpoint or a lease can look up its network and its sandbox or pool.
 PREFIXES = (
-    "engine/", "deny/", "dns/", "estate/", "subnet-pool/", "vnic/", "mark/", "shared/", "block/", "claim/",
+    "engine/", "deny/", "dns/", "estate/", "subnet-pool/", "vnic/", "mark/", "shared/", "left/", "block/", "claim/",
     "cluster-network/", "pool/", "network/", "port/", "sandbox/", "holder/", "intent/", "move/", "endpoint/",
     "lease/",
 )  # fmt: skip
@@ -175,6 +176,11 @@ def shared_key(space: str, subnet: Subnet) -> str:
     return f"shared/{_quoted(space)}/{subnet.network_address.packed.hex()}p{subnet.prefixlen}"
 
 
+def left_key(space: str, subnet: Subnet) -> str:
+    """Where it is kept that this host has left the network of the subnet."""
+    return f"left/{_quoted(space)}/{subnet.network_address.packed.hex()}p{subnet.prefixlen}"
+
+
 def host_block_key(space: str, subnet: Subnet, index: int) -> str:
     """Where this host's block is kept."""
     return f"block/{_quoted(space)}/{subnet.network_address.packed.hex()}p{subnet.prefixlen}/{index:x}"
@@ -229,6 +235,7 @@ _KEYS: dict[type, Callable[[Any], str]] = {
     NetworkPort: lambda record: network_port_key(record.id),
     Vnic: lambda record: vnic_key(record.tenant, record.subnet, record.address),
     SharedSubnet: lambda record: shared_key(record.space, record.subnet),
+    LeftSubnet: lambda record: left_key(record.space, record.subnet),
     HostBlock: lambda record: host_block_key(record.space, record.subnet, record.index),
     ClusterMark: lambda record: mark_key(record.host),
     HostClaim: lambda record: host_claim_key(record.claim.space, record.claim.subnet, record.claim.address),
@@ -309,6 +316,7 @@ _READERS: dict[str, Reader[Any]] = {
     "port": Reader[NetworkPort]([network_ports.NetworkPortV1]),
     "vnic": Reader[Vnic]([vnics.VnicV1]),
     "shared": Reader[SharedSubnet]([shared_addresses.SharedSubnetV1]),
+    "left": Reader[LeftSubnet]([shared_addresses.LeftSubnetV1]),
     "block": Reader[HostBlock]([shared_addresses.HostBlockV1]),
     "claim": Reader[HostClaim]([shared_addresses.HostClaimV1]),
     "cluster-network": Reader[HostNetwork]([cluster_networks.HostNetworkV1]),
@@ -331,6 +339,7 @@ _FORMS: dict[type, Callable[[Any], elements.Stored]] = {
     NetworkPort: network_ports.network_port_form,
     Vnic: vnics.vnic_form,
     SharedSubnet: shared_addresses.shared_subnet_form,
+    LeftSubnet: shared_addresses.left_subnet_form,
     HostBlock: shared_addresses.host_block_form,
     HostClaim: shared_addresses.host_claim_form,
     HostNetwork: cluster_networks.host_network_form,

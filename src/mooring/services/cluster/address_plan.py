@@ -83,7 +83,9 @@ class AddressPlan:
         self._forgetting = Forgetting(self.values, self.sessions, self.blocks, self.claims)
         self.networks = SharedNetworks(self.values, member, clock, sightings)
         self._ends = SubnetEnds(cache, index, self.blocks, self.claims, self.values, member)
-        self.left = LeftSubnets(cache, self.blocks, self.claims, self.values, clock, member, sightings)
+        self.left = LeftSubnets(
+            cache, self.blocks, self.claims, self.values, clock, member, sightings, self.restored
+        )  # fmt: skip
         self.hosts = KnownHosts(self.values.hosts, clock)
         self._unknown = UnknownHosts(self.values.hosts, member.host, clock, sightings)
         self._refreshed = self._compared = float("-inf")
@@ -154,7 +156,6 @@ class AddressPlan:
         """This host has neither a claim nor a block of the subnet, which no network of its own has any more. Raises
         StaleRevision, Unavailable."""
         await self._ends.end_now(space, subnet)
-        self.left.note(space, subnet)
 
     def is_shared(self, pool: Pool) -> bool:
         """Whether the pool's subnet is the cluster's."""

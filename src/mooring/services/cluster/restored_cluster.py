@@ -56,6 +56,8 @@ class RestoredCluster:
         self.doubtful: Callable[[], bool] = lambda: False
         """Whether the others may have forgotten this host, which would write itself back."""
         self.waiting = ""
+        self.behind: bool | None = None
+        """Whether this host's own store may be of before what the host has said last, None until it has looked."""
         self._lock = asyncio.Lock()
         self._looked = self._failed = float("-inf")
         self._failures = 0
@@ -153,6 +155,8 @@ class RestoredCluster:
     async def _look(self) -> None:
         mine, said = await asyncio.gather(self._cluster.get(mark_key(self._member.host)), self._cluster.get(RESTORED))
         mark, count = self._mark(), _number(mine)
+        if self.behind is None:
+            self.behind = count > mark.count
         restore = said.value.decode(errors="replace") if said is not None else ""
         went_back = restore == mark.restore and (count < mark.count or self._doubt)
         if went_back or restore_number(restore) < restore_number(mark.restore):

@@ -15,7 +15,7 @@ from functools import partial
 import msgspec
 
 from mooring.core.address_claims import AddressClaim, HostClaim
-from mooring.core.blocks import HostBlock, SharedSubnet
+from mooring.core.blocks import HostBlock, LeftSubnet, SharedSubnet
 from mooring.core.cluster_hosts import Membership, other_ports
 from mooring.core.cluster_networks import ClusterNetwork, HostNetwork, NetworkMember, as_shared
 from mooring.core.cluster_options import published
@@ -130,6 +130,9 @@ class ClusterNetworks:
             for part in self._being_left():
                 with suppress(StaleRevision):
                     await self._drop(part)
+            if left := tuple(self._cache.every(LeftSubnet)):
+                with suppress(StaleRevision):
+                    await self._cache.commit(delete=left)
 
     async def check_local(self, pools: Sequence[Pool]) -> None:
         """Raises Conflict for pools of subnets that this host shared, and has not told the cluster that it left."""
@@ -249,16 +252,16 @@ class ClusterNetworks:
                 for subnet in part.shared.subnets:
                     await plan.release_subnet(part.shared.space, subnet)
                 await plan.networks.leave(part.shared)
-                await self._drop(part)
+                await self._drop(part, plan.left.noted(part.shared))
                 return
         raise contended(f"this host's part in network {part.shared.subnet}")
 
-    async def _drop(self, part: HostNetwork) -> None:
-        """Nothing is shared any more of what the part was in."""
+    async def _drop(self, part: HostNetwork, left: Sequence[LeftSubnet] = ()) -> None:
+        """Nothing is shared any more of what the part was in. left: what is said of that."""
         gone: list[Record] = [each for each in self._cache.every(SharedSubnet) if _is_in(each, part)]
         gone += [block for block in self._cache.every(HostBlock) if _is_in(block, part)]
         gone += [kept for kept in self._cache.every(HostClaim) if _is_in(kept.claim, part)]
-        await self._cache.commit(delete=[part, *gone])
+        await self._cache.commit(put=left, delete=[part, *gone])
         self._names.pop(part.network, None)
 
     def _being_left(self) -> list[HostNetwork]:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 from mooring.core.address_claims import HostClaim
-from mooring.core.blocks import HostBlock, SharedSubnet
+from mooring.core.blocks import HostBlock, LeftSubnet, SharedSubnet
 from mooring.core.cluster_marks import ClusterMark
 from mooring.core.cluster_networks import HostNetwork
 from mooring.core.containers import Holder
@@ -51,6 +51,7 @@ Record = (
     | NetworkPort
     | Vnic
     | SharedSubnet
+    | LeftSubnet
     | HostBlock
     | HostClaim
     | HostNetwork
@@ -61,7 +62,7 @@ T = TypeVar(
     "T", Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent, KeptNetwork, Move, SubnetPool, DenyEntry,
     DnsRecord,
     NetworkPort,
-    Vnic, SharedSubnet, HostBlock, HostClaim, HostNetwork, ClusterMark,
+    Vnic, SharedSubnet, LeftSubnet, HostBlock, HostClaim, HostNetwork, ClusterMark,
 )  # fmt: skip
 
 # Ports of an endpoint from which on its record is written beside the loop, and bytes from which on it is read so.
@@ -95,6 +96,7 @@ class RecordCache:
                 NetworkPort,
                 Vnic,
                 SharedSubnet,
+                LeftSubnet,
                 HostBlock,
                 HostClaim,
                 HostNetwork,
@@ -194,6 +196,10 @@ class RecordCache:
     def host_claim(self, space: str, subnet: Subnet, address: Address) -> HostClaim | None:
         """This host's claim of the address of the subnet."""
         return self._kinds[HostClaim].get(stored.host_claim_key(space, subnet, address))  # type: ignore[return-value]
+
+    def left_subnet(self, space: str, subnet: Subnet) -> LeftSubnet | None:
+        """What says that this host has left the network of the subnet."""
+        return self._kinds[LeftSubnet].get(stored.left_key(space, subnet))  # type: ignore[return-value]
 
     def host_network(self, network_id: str) -> HostNetwork | None:
         """This host's part in the cluster network that Docker knows by that full id here."""

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from urllib.parse import unquote
 
 from mooring.core.address_claims import HostClaim, Phase
-from mooring.core.blocks import HostBlock, SharedSubnet
+from mooring.core.blocks import HostBlock, LeftSubnet, SharedSubnet
 from mooring.core.cluster_keys import address_in, placed
 from mooring.core.cluster_marks import ClusterMark
 from mooring.wire.forms.claims import ClaimV1, claim_form
@@ -25,6 +25,17 @@ class SharedSubnetV1(Stored, tag=1):
         """See stored.Form."""
         space, subnet, _ = placed(f"{key}/")
         return SharedSubnet(space=space, subnet=subnet, since=self.since)
+
+
+class LeftSubnetV1(Stored, tag=1):
+    """A subnet that this host has left; which, is in the key."""
+
+    since: float
+
+    def record(self, key: str) -> LeftSubnet:
+        """See stored.Form."""
+        space, subnet, _ = placed(f"{key}/")
+        return LeftSubnet(space=space, subnet=subnet, since=self.since)
 
 
 class HostBlockV1(Stored, tag=1):
@@ -74,6 +85,11 @@ class ClusterMarkV1(Stored, tag=1):
 def shared_subnet_form(shared: SharedSubnet) -> SharedSubnetV1:
     """The newest form of a subnet of the cluster."""
     return SharedSubnetV1(since=shared.since)
+
+
+def left_subnet_form(left: LeftSubnet) -> LeftSubnetV1:
+    """The newest form of a subnet that was left."""
+    return LeftSubnetV1(since=left.since)
 
 
 def host_block_form(block: HostBlock) -> HostBlockV1:
