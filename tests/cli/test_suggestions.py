@@ -9,8 +9,9 @@ import pytest
 from click.shell_completion import ShellComplete
 
 from mooring.cli.root import cli
+from mooring.core.leases import State
 from tests.cli.daemons import ServedHost
-from tests.services.samples import ALIEN, WEB
+from tests.services.samples import ALIEN, WEB, leased
 
 
 def completed(words: list[str], begun: str) -> list[str]:
@@ -46,6 +47,19 @@ async def test_values_are_those_that_there_are(
     daemon.host.engine.names |= {WEB: "web"}
     line = ["--run-dir", str(daemon.directory), *words]
     assert sorted(set(await asyncio.to_thread(completed, line, begun))) == expected
+
+
+async def test_a_container_that_is_gone_is_explained_and_not_attached(daemon: ServedHost) -> None:
+    """Its address cools, or waits for its key; one that holds an address without using it is there."""
+    gone = [
+        leased("10.32.0.7", State.COOLING, name="old"),
+        leased("10.32.0.8", State.FIXED, key="name:older", name="older"),
+    ]
+    await daemon.host.cache.commit(put=gone)
+    line = ["--run-dir", str(daemon.directory)]
+    for words in (["attach"], ["detach"], ["fix"]):
+        assert await asyncio.to_thread(completed, [*line, *words], "") == ["cccccccccccc", "db"]
+    assert await asyncio.to_thread(completed, [*line, "explain"], "o") == ["old", "older"]
 
 
 @pytest.mark.parametrize("words", [["explain"], ["lease", "ls", "--network"], ["pool", "inspect"]])

@@ -85,12 +85,12 @@ def vnics(context: click.Context, _parameter: click.Parameter, begun: str) -> li
 
 
 def containers(context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
-    """Names of containers that hold an address."""
-    return _begin(_containers(_leases(context)), begun)
+    """Names of containers that hold an address; of those that are gone, and whose address waits, none."""
+    return _begin(_containers(_leases(context), gone=False), begun)
 
 
 def anything(context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
-    """What `explain` takes: containers, networks (also those that are gone and waited for), addresses."""
+    """What `explain` takes: containers and networks (also those that are gone and waited for), addresses."""
     rows = _leases(context)
     gone = {row.network_name for row in rows if not row.pool}
     called = [*_containers(rows), *_networks(context, begun), *sorted(gone), *(row.address for row in rows)]
@@ -109,9 +109,10 @@ def _networks(context: click.Context, begun: str) -> Iterator[str]:
             yield row.id[:12]
 
 
-def _containers(rows: Iterable[LeaseRow]) -> Iterator[str]:
+def _containers(rows: Iterable[LeaseRow], gone: bool = True) -> Iterator[str]:
+    """gone: also the names of those that were the last to have an address."""
     for row in rows:
-        if row.name:
+        if row.name and (gone or row.active):
             yield row.name
         yield from (each for each in row.holders if " " not in each)
 
