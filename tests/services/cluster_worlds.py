@@ -90,7 +90,7 @@ class World:
         self.clock = ManualClock()
         self.cooldown, self.sightings = self.profile.cooldown, self.profile.sightings
         self.waiting: list[asyncio.Future[None]] = []
-        self.calm = True
+        self.calm, self.restoring = True, False
         self.servers = MemoryCluster(self.clock, self.pause)
         self.backups: list[tuple[float, Any]] = []
         self.ends: list[tuple[float, Callable[[], object]]] = []
@@ -236,10 +236,12 @@ class World:
 
     def restore(self) -> None:
         """All servers are off for a while, and come back as they were at a backup of before. What a host wrote in the
-        last second it looks for itself, so it is there when they come back (ADR 52)."""
+        last second it looks for itself, so it is there when they come back (ADR 52). One at a time: servers that serve
+        are not as of before from one moment to the next."""
         old = [backup for at, backup in self.backups if self.clock.boot() - at > 12.0]
-        if not old:
+        if not old or self.restoring:
             return
+        self.restoring = True
         backup = self.random.choice(old)
         self.backups = [(at, each) for at, each in self.backups if each[0] <= backup[0]]
         self.notes["restored"] += 1
@@ -250,6 +252,7 @@ class World:
             if not all(host.ready for host in looking):
                 self.ends.append((self.clock.boot() + 1.0, back))
                 return
+            self.restoring = False
             self.servers.mend(*(host.name for host in looking))
             self.servers.restore(backup)
             self.servers.regain_majority()
@@ -318,7 +321,8 @@ class World:
 
 
 def play(seed: int, steps: int, profile: str = "mixed") -> World:
-    """A world of the seed after so many steps and a rest. Raises AssertionError with what is wrong."""
+    """A world of the seed after so many steps and a rest. Raises AssertionError with what is wrong; whatever is raised
+    says which world it was."""
 
     async def lived() -> World:
         world = World(seed, PROFILES[profile])
@@ -333,4 +337,8 @@ def play(seed: int, steps: int, profile: str = "mixed") -> World:
         assert not wrong, f"seed {seed} of {profile}: " + "\n".join(wrong[:10])
         return world
 
-    return asyncio.run(lived())
+    try:
+        return asyncio.run(lived())
+    except BaseException as error:  # also a crash, and the end of a test's time
+        error.add_note(f"play({seed}, {steps}, {profile!r})")
+        raise

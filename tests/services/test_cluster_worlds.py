@@ -14,9 +14,10 @@ import pytest
 
 from mooring.core.leases import Lease
 from mooring.services.cluster.host_blocks import HostBlocks
+from mooring.testing.memory_cluster import MemoryCluster
 from tests.services.cluster_hosts import SPACE
 from tests.services.cluster_verdicts import wrong_at_rest
-from tests.services.cluster_worlds import PROFILES, play
+from tests.services.cluster_worlds import PROFILES, World, play
 from tests.services.plan_hosts import cluster, run
 
 SECONDS = 60.0
@@ -43,6 +44,34 @@ def test_a_second_holder_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(HostBlocks, "_is_mine", lambda _self, block: block is not None and block.host != "")
     with pytest.raises(AssertionError, match=r"is used on \d hosts"):
         play(1, 400, "mixed")
+
+
+def test_whatever_ends_a_world_says_which_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also a crash, of which nothing else would."""
+
+    def crash(self: World) -> None:
+        raise RuntimeError(self.seed)
+
+    monkeypatch.setattr(World, "step", crash)
+    with pytest.raises(RuntimeError) as raised:
+        play(17, 5, "small")
+    assert raised.value.__notes__ == ["play(17, 5, 'small')"]
+
+
+def test_servers_are_restored_once_they_are_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often somebody wants to: hosts see each outage, or are off themselves."""
+    served: list[bool] = []
+
+    def restore(self: MemoryCluster, backup: object) -> None:
+        served.append(self._majority)
+        restored(self, backup)  # type: ignore[arg-type]
+
+    restored = MemoryCluster.restore
+    monkeypatch.setattr(MemoryCluster, "restore", restore)
+    for seed in range(6):
+        play(seed, 1000, "restored")
+    assert served
+    assert not any(served)
 
 
 @pytest.mark.slow
