@@ -159,8 +159,12 @@ OPERATIONS: list[Callable[[FixedWorld], Awaitable[None]]] = [
 ]  # fmt: skip
 
 
-async def lived(operation: Callable[[FixedWorld], Awaitable[None]], fate: Fate) -> list[str]:
-    """What is wrong after the operation was cut off, and all is quiet."""
+async def lived(
+    operation: Callable[[FixedWorld], Awaitable[None]],
+    fate: Fate,
+    then: Callable[[FixedWorld], Awaitable[None]] | None = None,
+) -> list[str]:
+    """What is wrong after the operation was cut off, and all is quiet. then: done as soon as the next daemon lives."""
     async with fixed_world() as world:
         one, two = world.hosts
         store = MortalStore()
@@ -187,6 +191,8 @@ async def lived(operation: Callable[[FixedWorld], Awaitable[None]], fate: Fate) 
         world.servers.pause, store.fate = calm, None
         if fate.dead:
             await one.restart()
+        if then is not None:
+            await then(world)
         for _ in range(6):
             world.clock.advance(100.0)
             await world.turns(2, 1.0)
@@ -248,6 +254,24 @@ async def test_a_death_at_any_write_leaves_one_truth(
     while died:
         fate = Fate(number, after)
         assert await lived(operation, fate) == [], f"at write {number}"
+        died = fate.dead
+        number += 1
+    assert number > 2
+
+
+async def create_again(world: FixedWorld) -> None:
+    """Another container of the key, after the first turn since the death."""
+    await world.hosts[0].turn()
+    await world.hosts[0].create("again", "new")
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_who_asks_again_after_a_death_has_one_address(after: bool) -> None:
+    """Whatever of the first attempt is in the cluster, and before anybody has found that it came to nothing."""
+    number, died = 1, True
+    while died:
+        fate = Fate(number, after)
+        assert await lived(create, fate, create_again) == [], f"at write {number}"
         died = fate.dead
         number += 1
     assert number > 2

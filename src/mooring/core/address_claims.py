@@ -71,22 +71,21 @@ def _owner(key: str) -> str:
 
 
 class Phase(Enum):
-    """How far a host is with a claim of its own. CLAIMING: begun, and nobody has been told. HELD: told. RELEASING:
-    nobody here has the address any more, and the cluster has to be told."""
+    """How far a host is with a claim of its own. HELD: somebody here has the address. RELEASING: nobody has it any
+    more, and the cluster has to be told."""
 
-    CLAIMING = "claiming"
     HELD = "held"
     RELEASING = "releasing"
 
 
 class HostClaim(msgspec.Struct, frozen=True, kw_only=True):
-    """What a host keeps of a claim of its own, in its own store: written before the cluster is asked, and gone after
-    the cluster has been told. claim: as the host has it, or is to have it. idle: whether the cluster is to be told
+    """What a host keeps of a claim of its own, in its own store: written after the cluster has it, before anybody is
+    told, and gone after the cluster has been told. claim: as the host has it. idle: whether the cluster is to be told
     that it is not in use. known_in: of what is reserved, the host's boot in which the cluster said last that it is
     here."""
 
     claim: AddressClaim
-    phase: Phase = Phase.CLAIMING
+    phase: Phase = Phase.HELD
     idle: bool = False
     known_in: str = ""
 

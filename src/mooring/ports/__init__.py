@@ -8,7 +8,7 @@ from mooring.ports.clusters import Change, Cluster, ClusterSetup, WireGuard
 from mooring.ports.drivers import Driver, IpamDriver, PluginFinder
 from mooring.ports.hosts import Clock, Echoes, Engine, HostNet, Kernel, PortGuard
 from mooring.ports.sandboxes import Counters, Files, Lookup, Namespaces, Resolver
-from mooring.ports.stores import Entry, Store, Transaction
+from mooring.ports.stores import Entry, Store, Transaction, check_key
 
 __all__ = [
     "Change",
@@ -32,4 +32,5 @@ __all__ = [
     "Store",
     "Transaction",
     "WireGuard",
+    "check_key",
 ]

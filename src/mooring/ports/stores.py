@@ -18,6 +18,14 @@ class Entry:
     revision: int
 
 
+def check_key(key: str) -> None:
+    """Raises BadRequest for what can be the key of nothing."""
+    if not key:
+        raise BadRequest("a record needs a key")
+    if not key.isascii() and any("\ud800" <= character <= "\udfff" for character in key):
+        raise BadRequest(f"key {key!r} is not Unicode text")
+
+
 @dataclass(frozen=True, slots=True)
 class Transaction:
     """All or nothing.
@@ -33,10 +41,7 @@ class Transaction:
 
     def __post_init__(self) -> None:
         for key in (*self.expect, *self.put, *self.delete):
-            if not key:
-                raise BadRequest("a record needs a key")
-            if not key.isascii() and any("\ud800" <= character <= "\udfff" for character in key):
-                raise BadRequest(f"key {key!r} is not Unicode text")
+            check_key(key)
         for key in self.delete:
             if key in self.put:
                 raise BadRequest(f"record {key} is both written and deleted")

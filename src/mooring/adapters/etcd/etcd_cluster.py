@@ -36,7 +36,7 @@ from mooring.adapters.etcd.messages import (
 )
 from mooring.adapters.etcd.request_groups import RequestGroups
 from mooring.core.faults import BadRequest, Compacted, StaleRevision, Unavailable
-from mooring.ports import Change, Entry, Transaction
+from mooring.ports import Change, Entry, check_key
 
 TOTAL = 4.5
 """Seconds after which a call raises Unavailable, whatever the members do."""
@@ -177,7 +177,7 @@ class EtcdCluster:
             raise Unavailable("the cluster's store is closed")
 
     def _key(self, key: str) -> bytes:
-        Transaction(put={key: b""})
+        check_key(key)
         return self._prefix + key.encode()
 
     async def _read(self, request: bytes) -> Found:

@@ -16,27 +16,31 @@ Field = tuple[int, int | bytes]
 MASK = (1 << 64) - 1
 RANGE, TRANSACTION = 1, 4
 """Fields of RequestOp and of ResponseOp: what kind of request is within a transaction."""
+# Varints of one byte, which tags and most lengths are.
+_SHORT = [bytes([value]) for value in range(0x80)]
 
 
 def message(*fields: tuple[int, int | bytes | None]) -> bytes:
     """A message of these fields: numbers as varints, the rest as lengths and bytes; what is None is left out."""
-    out = bytearray()
+    out: list[bytes] = []
     for number, value in fields:
         if isinstance(value, int):
-            _add_varint(out, number << 3)
-            _add_varint(out, value & MASK)
+            out += _encoded(number << 3), _encoded(value & MASK)
         elif value is not None:
-            _add_varint(out, number << 3 | 2)
-            _add_varint(out, len(value))
-            out += value
-    return bytes(out)
+            out += _encoded(number << 3 | 2), _encoded(len(value)), value
+    return b"".join(out)
 
 
-def _add_varint(out: bytearray, value: int) -> None:
+def _encoded(value: int) -> bytes:
+    """A varint."""
+    if value < len(_SHORT):
+        return _SHORT[value]
+    out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)
         value >>= 7
     out.append(value)
+    return bytes(out)
 
 
 def fields_of(data: bytes) -> Iterator[Field]:
@@ -111,11 +115,16 @@ class Found:
 
 def found(data: bytes, cut: int) -> Found:
     """Read a RangeResponse. cut: how many bytes of each key are not told."""
-    entries = []
-    for each in parts(data, 2):
-        key, value, revision = _key_value(each)
-        entries.append(Entry(key[cut:].decode(errors="replace"), value, revision))
-    return Found(entries, header_number(data, 3), bool(numbers(data).get(3)))
+    entries, revision, more = [], 0, False
+    for number, content in fields_of(data):
+        if isinstance(content, int):
+            more = bool(content) if number == 3 else more
+        elif number == 2:
+            key, value, changed = _key_value(content)
+            entries.append(Entry(key[cut:].decode(errors="replace"), value, changed))
+        elif number == 1:
+            revision = numbers(content).get(3, 0)
+    return Found(entries, revision, more)
 
 
 def _key_value(data: bytes) -> tuple[bytes, bytes, int]:

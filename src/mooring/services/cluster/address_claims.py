@@ -1,8 +1,9 @@
 """Claims of this host: addresses that are fixed, or in no block, made, used, moved here and released.
 
-Rules: this host's own store has a claim before the cluster is asked, and until after it was told that it is over; what
-a claim says is written by compare-and-swap, and after an unknown outcome nothing relies on it until it was written
-again; who has an address of no block is settled by reading the block after the key was written, which has one then.
+Rules: nobody is told of a claim before this host's own store has it, which keeps it until the cluster was told that it
+is over; what a claim says is written by compare-and-swap, and after an unknown outcome nothing relies on it until it
+was written again; who has an address of no block is settled by reading the block after the key was written, which has
+one then. What a death leaves in the cluster, ClaimReconciler finds.
 """
 
 from __future__ import annotations
@@ -58,13 +59,10 @@ class AddressClaims:
         self._turns = KeyedLocks()
 
     async def begin(self) -> None:
-        """After a start: what was being claimed is released, and what was in use before the boot is idle."""
+        """After a start: what was in use before the boot is idle."""
         for kept in self._cache.every(HostClaim):
-            after = msgspec.structs.replace(kept, phase=Phase.RELEASING) if kept.phase is Phase.CLAIMING else kept
-            if after.claim.boot not in ("", self._member.boot):
-                after = msgspec.structs.replace(after, claim=used(after.claim, "", self._clock.now()), idle=True)
-            if after != kept:
-                await self._cache.commit(put=[after])
+            if kept.claim.boot not in ("", self._member.boot):
+                await self._put(kept, claim=used(kept.claim, "", self._clock.now()), idle=True)
 
     async def claim(self, spec: Spec, address: Address, force: bool = False) -> AddressClaim:
         """This host has the address for the spec, or the one that the spec's key has already, idle.
@@ -84,10 +82,12 @@ class AddressClaims:
             try:
                 await self._write(wanted)
                 await self._identify(wanted, spec, seen)
-                if (kept := self._kept(wanted)) is None or kept.phase is not Phase.HELD:
-                    await self._keep(HostClaim(claim=wanted, phase=Phase.HELD, known_in=self._member.boot))
+                mine = HostClaim(claim=wanted, known_in=self._member.boot)
+                if self._kept(wanted) != mine:
+                    await self._keep(mine)
             except BaseException:
-                await self._abandon(wanted)
+                if self._blocks.may_bear(wanted):
+                    await self._abandon(wanted)
                 raise
         return wanted
 
@@ -113,8 +113,7 @@ class AddressClaims:
             raise at_once(spec.key) from None
 
     async def _write(self, wanted: AddressClaim) -> None:
-        """The address is the claim's, whoever decides over it; before the cluster is asked, this host keeps it as
-        CLAIMING. Raises Conflict, Unavailable."""
+        """The address is the claim's, whoever decides over it. Raises Conflict, Unavailable."""
         space, subnet, address = wanted.space, wanted.subnet, wanted.address
         if self._blocks.of(space, subnet, address) is not None:
             try:
@@ -125,7 +124,6 @@ class AddressClaims:
                     raise
                 raise taken(found) from None
             return
-        await self._keep(HostClaim(claim=wanted))
         decided = await self._known.decides(space, subnet, address)
         if decided.claim is not None:
             raise taken(decided.claim)
@@ -157,20 +155,19 @@ class AddressClaims:
                 await self._make_way(known)
                 mine = None
             held_before = mine is not None and mine.phase is Phase.HELD
+            after: AddressClaim | None = None
             try:
                 for _ in range(ATTEMPTS):
                     seen = await self._known.written(known)
                     after = await self._taken(seen.value, known, spec, force)
-                    if not held_before:
-                        await self._keep(HostClaim(claim=after))
                     with suppress(StaleRevision):
                         await self._values.put(after, seen.revision)
-                        await self._keep(HostClaim(claim=after, phase=Phase.HELD, idle=mine is not None and mine.idle))
+                        await self._keep(HostClaim(claim=after, idle=mine is not None and mine.idle))
                         return after
                 raise contended(f"address {known.address}")
             except BaseException:
-                if not held_before:
-                    await self._abandon(known)
+                if after is not None and not held_before:
+                    await self._abandon(after)
                 raise
 
     async def _taken(self, claim: AddressClaim | None, known: AddressClaim, spec: Spec, force: bool) -> AddressClaim:
@@ -196,7 +193,7 @@ class AddressClaims:
 
         Raises NotFound when this host has none for the key, Conflict when it has moved, Unavailable.
         """
-        async with self._turns.hold(f"{space} {subnet} {address}"):
+        async with self._turns.hold((space, subnet, address)):
             for _ in range(ATTEMPTS):
                 kept = self._cache.host_claim(space, subnet, address)
                 if kept is None or kept.phase is not Phase.HELD or kept.claim.key != key:
@@ -240,7 +237,7 @@ class AddressClaims:
     ) -> None:  # fmt: skip
         """The address is not in use here any more; the cluster is told by `settle`. still: asked when it is its turn.
         Raises Unavailable."""
-        async with self._turns.hold(f"{space} {subnet} {address}"):
+        async with self._turns.hold((space, subnet, address)):
             kept = self._cache.host_claim(space, subnet, address)
             if kept is not None and kept.phase is Phase.HELD and still():
                 await self._put(kept, idle=True)
@@ -305,7 +302,7 @@ class AddressClaims:
     ) -> None:  # fmt: skip
         """This host has no use for the address any more, and none of its containers holds it; the cluster is told by
         `settle`. What it does not have is released already. still: asked when it is its turn. Raises Unavailable."""
-        async with self._turns.hold(f"{space} {subnet} {address}"):
+        async with self._turns.hold((space, subnet, address)):
             if (kept := self._cache.host_claim(space, subnet, address)) is not None and still():
                 await self._put(kept, phase=Phase.RELEASING)
 
@@ -380,9 +377,10 @@ class AddressClaims:
 
     async def _abandon(self, claim: AddressClaim) -> None:
         """The claim came to nothing here, whatever the cluster says of it; `settle` tells it."""
-        while (kept := self._kept(claim)) is not None and kept.phase is not Phase.RELEASING:
+        over = HostClaim(claim=claim, phase=Phase.RELEASING)
+        while self._kept(claim) != over:
             with suppress(StaleRevision):  # whoever carved it out for us was about to keep it
-                await asyncio.shield(self._put(kept, phase=Phase.RELEASING))
+                await asyncio.shield(self._keep(over))
 
     async def _keep(self, kept: HostClaim) -> HostClaim:
         await self._cache.commit(put=[kept])
@@ -397,4 +395,4 @@ class AddressClaims:
 
     def turn_of(self, claim: AddressClaim) -> AbstractAsyncContextManager[None]:
         """Whoever enters is alone with the claim's address."""
-        return self._turns.hold(f"{claim.space} {claim.subnet} {claim.address}")
+        return self._turns.hold((claim.space, claim.subnet, claim.address))

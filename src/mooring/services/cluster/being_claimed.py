@@ -12,7 +12,6 @@ from contextlib import contextmanager, suppress
 import msgspec
 
 from mooring.core.address_claims import AddressClaim, HostClaim, Phase
-from mooring.core.blocks import HostBlock
 from mooring.core.faults import Conflict, StaleRevision
 from mooring.core.keys import outlives
 from mooring.core.leases import State, holder
@@ -103,23 +102,16 @@ class BeingClaimed:
             for pool in pools:
                 self._index.unhold(pool.id, number)
 
-    async def begin(self, after: HostBlock, local: HostBlock, batch: Sequence[AddressClaim]) -> None:
-        """In this host's store the block is like that, and it keeps those claims of the batch that are its own."""
-        kept = [HostClaim(claim=each) for each in batch if self.is_mine(each) and not self._is_kept(each)]
-        await self._keep([after] if after != local else [], kept)
-
     async def done(self, batch: Sequence[AddressClaim], boot: str) -> None:
-        """Those of the batch that this host keeps as CLAIMING are HELD: the cluster has them. Not those whose key is to
-        lead to them first."""
+        """This host keeps those of the batch that are its own: the cluster has them. Not those whose key is to lead to
+        them first."""
         waiting = {each.sequence for some in self._waiting.values() for each in some.values()}
         self.borne |= waiting & {each.sequence for each in batch}
-        mine = [each for each in batch if self.is_mine(each) and self._is_kept(each) and not outlives(each.key)]
-        await self._keep([], [HostClaim(claim=each, phase=Phase.HELD, known_in=boot) for each in mine])
-
-    async def _keep(self, changed: Sequence[HostBlock], kept: Sequence[HostClaim]) -> None:
+        mine = [each for each in batch if self.is_mine(each) and not outlives(each.key)]
+        kept = [HostClaim(claim=each, known_in=boot) for each in mine]
         try:
-            if changed or kept:
-                await self._cache.commit(put=[*changed, *kept])
+            if kept:
+                await self._cache.commit(put=kept)
         finally:
             # Who has not waited for it does not know of it, and leaves it to us.
             left = [each for each in kept if not self.is_mine(each.claim) and self._here(each.claim) == each]
@@ -127,9 +119,6 @@ class BeingClaimed:
                 over = [msgspec.structs.replace(each, phase=Phase.RELEASING) for each in left]
                 with suppress(StaleRevision):
                     await shield(self._cache.commit(put=over))
-
-    def _is_kept(self, claim: AddressClaim) -> bool:
-        return self._here(claim) == HostClaim(claim=claim)
 
     def _here(self, claim: AddressClaim) -> HostClaim | None:
         return self._cache.host_claim(claim.space, claim.subnet, claim.address)

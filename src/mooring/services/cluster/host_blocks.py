@@ -41,7 +41,6 @@ from mooring.services.cluster.free_blocks import FreeBlocks, together
 from mooring.services.cluster.restored_cluster import RestoredCluster
 from mooring.services.cluster.shared_values import ATTEMPTS, Member, Seen, SharedValues, contended
 from mooring.services.records.address_index import AddressIndex
-from mooring.services.records.block_index import within
 from mooring.services.records.locks import KeyedLocks, OneForAll
 from mooring.services.records.record_cache import RecordCache
 
@@ -151,7 +150,7 @@ class HostBlocks:
 
     async def _take(self, space: str, subnet: Subnet) -> None:
         """This host has one block more."""
-        async with self._turns.share(f"{space} {subnet}"):
+        async with self._turns.share((space, subnet)):
             bounds = [self._index.bounds(pool.id) for pool in self._index.pools_of(space, subnet)]
             if division(subnet) is None or not bounds or is_left(self._cache.every(HostNetwork), space, subnet):
                 raise Exhausted(f"subnet {subnet} has no blocks")
@@ -178,7 +177,7 @@ class HostBlocks:
 
     async def carve(self, claim: AddressClaim, own: bool = False) -> None:
         """The address, which is in a block of this host, is not its to give, and the block bears the claim. own: this
-        host keeps the claim, as CLAIMING, from before the cluster is asked.
+        host keeps the claim, unless its key is to lead to it first.
 
         Raises Conflict when the address is used here or claimed otherwise, or the block is not ours any more;
         Unavailable, after which the block may bear it.
@@ -204,7 +203,8 @@ class HostBlocks:
         batch = own if claim in own else [claim]
         local = self._local(place)
         after = msgspec.structs.replace(local, carved=local.carved | {each.address for each in batch})
-        await self.being_claimed.begin(after, local, batch)
+        if after != local:
+            await self._cache.commit(put=[after])
         # Who was given one before it was being claimed has committed by now: the store does one after another.
         batch = [e for e in self.being_claimed.at(place) if e in batch and not self.being_claimed.is_used(e)]
         if claim not in batch:
@@ -215,6 +215,11 @@ class HostBlocks:
 
         await self._write(after, carve)
         await self.being_claimed.done([each for each in batch if self._bears(place, each)], self._member.boot)
+
+    def may_bear(self, claim: AddressClaim) -> bool:
+        """Whether the cluster may have been asked to carve the address out, or somebody else decides over it."""
+        local = self.of(claim.space, claim.subnet, claim.address)
+        return local is None or claim.address in local.carved
 
     def _bears(self, place: Place, claim: AddressClaim) -> bool:
         seen = self._seen.get(place)
@@ -286,7 +291,7 @@ class HostBlocks:
         space, subnet = shared.space, shared.subnet
         if not self._index.pools_of(space, subnet) or division(subnet) is None:
             return
-        free = {block.index: self._free(block) for block in self._usable(space, subnet)}
+        free = {block.index: self._index.free_in(block) for block in self._usable(space, subnet)}
         if not self.drained and wants_more(sum(free.values())):
             with suppress(Exhausted):
                 await self.more(space, subnet, LOW)
@@ -324,14 +329,6 @@ class HostBlocks:
 
     def _usable(self, space: str, subnet: Subnet) -> list[HostBlock]:
         return [b for b in self._index.blocks.blocks(space, subnet) if not b.leaving and b.boot == self._member.boot]
-
-    def _free(self, block: HostBlock) -> int:
-        """How many of its addresses may be given."""
-        (pool,) = self._index.pools_of(block.space, block.subnet)
-        carved = set(map(int, block.carved))
-        occupancy = self._index.of(pool.id)
-        ranges = within([block.numbers()], *self._index.bounds(pool.id))
-        return sum(n not in carved and occupancy.is_free(n) for start, end in ranges for n in range(start, end))
 
     def _users(self, block: HostBlock) -> int:
         (pool,) = self._index.pools_of(block.space, block.subnet)
@@ -391,10 +388,10 @@ class HostBlocks:
 
     def turn(self, space: str, subnet: Subnet) -> AbstractAsyncContextManager[None]:
         """Whoever has it is alone with the blocks of the subnet."""
-        return self._turns.hold(f"{space} {subnet}")
+        return self._turns.hold((space, subnet))
 
     @asynccontextmanager
     async def _part_of(self, place: Place) -> AsyncIterator[None]:
         """Nobody else does anything with the block, nor with all of its subnet."""
-        async with self._turns.share(f"{place[0]} {place[1]}"), self._alone.hold(f"{place}"):
+        async with self._turns.share(place[:2]), self._alone.hold(place):
             yield

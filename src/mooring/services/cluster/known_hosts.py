@@ -6,8 +6,7 @@ Rule: a name decides nothing, and may be a minute old; a host that nobody knows 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, suppress
 
 from mooring.core.cluster_hosts import ClusterHost
 from mooring.core.faults import Fault, Unavailable
@@ -56,20 +55,32 @@ class KnownHosts:
         """The fault names hosts as people do."""
         fault.what, fault.holder, fault.hint = map(self.words, (fault.what, fault.holder, fault.hint))
 
-    @asynccontextmanager
-    async def named(self) -> AsyncIterator[None]:
+    def named(self) -> AbstractAsyncContextManager[None]:
         """So do those of what is done in here, also where the host has joined just now."""
-        try:
-            yield
-        except Unavailable as fault:  # of a cluster that does not answer nothing more is asked
-            self.name_in(fault)
-            raise
-        except Fault as fault:
-            text = f"{fault.what} {fault.holder} {fault.hint}"
-            known = {name for each in self._hosts.values() for name in (each.id, each.name)}
-            if {found[1] for found in _HOST.finditer(text)} - known:
-                self._looked = float("-inf")
-                with suppress(Unavailable):
-                    await self.look()
-            self.name_in(fault)
-            raise
+        return _Named(self)
+
+    async def look_for(self, fault: Fault) -> None:
+        """Whom the fault names is known, where the cluster can be asked."""
+        text = f"{fault.what} {fault.holder} {fault.hint}"
+        known = {name for each in self._hosts.values() for name in (each.id, each.name)}
+        if {found[1] for found in _HOST.finditer(text)} - known:
+            self._looked = float("-inf")
+            with suppress(Unavailable):
+                await self.look()
+
+
+class _Named:
+    """See KnownHosts.named."""
+
+    __slots__ = ("_hosts",)
+
+    def __init__(self, hosts: KnownHosts) -> None:
+        self._hosts = hosts
+
+    async def __aenter__(self) -> None: ...
+
+    async def __aexit__(self, _kind: object, fault: BaseException | None, _traceback: object) -> None:
+        if isinstance(fault, Fault):
+            if not isinstance(fault, Unavailable):  # of a cluster that does not answer nothing more is asked
+                await self._hosts.look_for(fault)
+            self._hosts.name_in(fault)

@@ -13,6 +13,7 @@ from ipaddress import ip_network
 
 from mooring.core.addresses import Occupancy
 from mooring.core.attached_namespaces import is_namespaces, namespace_name
+from mooring.core.blocks import HostBlock
 from mooring.core.faults import Conflict, Exhausted
 from mooring.core.leases import Claimant, Lease, State, is_over, same_owner
 from mooring.core.networks import BRIDGE_PORTS, Address, Origin, Subnet
@@ -132,6 +133,13 @@ class AddressIndex:
         own = self.blocks.ranges(space, subnet) or ()
         parts = ((self.of(pool.id), within(own, *self._bounds[pool.id])) for pool in self.pools_of(space, subnet))
         return sum(there.is_free(number) for there, found in parts for part in found for number in range(*part))
+
+    def free_in(self, block: HostBlock) -> int:
+        """How many addresses of this host's block may be given, once it is served."""
+        (pool,) = self.pools_of(block.space, block.subnet)
+        carved, occupancy = set(map(int, block.carved)), self.of(pool.id)
+        ranges = within([block.numbers()], *self._bounds[pool.id])
+        return sum(n not in carved and occupancy.is_free(n) for start, end in ranges for n in range(start, end))
 
     def bounds(self, pool_id: str) -> tuple[int, int]:
         """The numbers of the pool that may be chosen, half-open."""

@@ -73,7 +73,7 @@ class _Turn:
 
     __slots__ = ("_alone", "_key", "_lock", "_locks")
 
-    def __init__(self, locks: dict[str, _Lock], key: str, alone: bool) -> None:
+    def __init__(self, locks: dict[Hashable, _Lock], key: Hashable, alone: bool) -> None:
         self._locks, self._key, self._alone = locks, key, alone
 
     async def __aenter__(self) -> None:
@@ -97,13 +97,13 @@ class KeyedLocks:
     """One fair lock for each key. It cannot be entered twice by one task."""
 
     def __init__(self) -> None:
-        self._locks: dict[str, _Lock] = {}
+        self._locks: dict[Hashable, _Lock] = {}
 
-    def hold(self, key: str) -> AbstractAsyncContextManager[None]:
+    def hold(self, key: Hashable) -> AbstractAsyncContextManager[None]:
         """Be the only one inside for the key."""
         return _Turn(self._locks, key, alone=True)
 
-    def share(self, key: str) -> AbstractAsyncContextManager[None]:
+    def share(self, key: Hashable) -> AbstractAsyncContextManager[None]:
         """Be inside for the key together with others who share it, and nobody who holds it."""
         return _Turn(self._locks, key, alone=False)
 
