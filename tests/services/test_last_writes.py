@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from ipaddress import ip_address
 
 import pytest
+from msgspec import structs
 
-from mooring.core.address_claims import AddressClaim
+from mooring.core.address_claims import AddressClaim, HostClaim
 from mooring.core.cluster_hosts import ClusterHost, Underlay
 from mooring.core.faults import Conflict, Fault, Unavailable
+from mooring.services.cluster.shared_values import SharedValues
+from mooring.testing.memory_cluster import Step, let_others_run
+from mooring.testing.memory_store import When
 from tests.services.cluster_hosts import SPACE, Host
 from tests.services.cluster_verdicts import wrong_at_rest
 from tests.services.cluster_worlds import World
@@ -107,13 +111,25 @@ async def test_what_came_from_another_host_then_is_not_put_off() -> None:
             await first.use("key:db")
 
 
-async def test_what_another_host_carved_out_then_is_not_given_there() -> None:
-    """Neither host knows of anything else that was lost."""
+@pytest.mark.parametrize("meanwhile", [True, False])
+async def test_what_another_host_carved_out_then_is_not_given_there(meanwhile: bool) -> None:
+    """Neither host knows of anything else that was lost. meanwhile: the block is written once more by somebody."""
     async with cluster() as world:
         first, second = world.hosts
         wanted = f"10.0.0.{16 * owned(second)[0] + 3}"
         async with at_the_last_moment(world):
             made = await answered_without_turns(world, first, "container:c1", wanted)
+        values = SharedValues(second.client)
+
+        async def write_first(step: Step) -> None:
+            if (step.client, step.method, step.when) == (second.name, "put", When.BEFORE) and "block/" in step.key:
+                world.servers.pause = let_others_run
+                block = await values.block(SPACE, world.subnet, owned(second)[0])
+                assert block.value is not None
+                await values.put(block.value, block.revision)
+
+        if meanwhile:
+            world.servers.pause = write_first
         for _ in range(30):
             await run_or_not(second)
             await turns(world, 1, 1.0)
@@ -217,3 +233,67 @@ async def test_an_address_that_was_fixed_as_it_ran_and_is_idle_stays_its_keys(co
         assert claim is not None
         assert (claim.host, claim.key, claim.boot) == ("h1", "key:shop", "")
         assert str((await two.create("db", "shop")).ipv4) == address
+
+
+@pytest.mark.parametrize(
+    "when", [("scan", "key/", When.AFTER), ("put", "addr/", When.BEFORE), ("put", "key/", When.BEFORE)]
+)
+@pytest.mark.parametrize("led", [True, False])
+async def test_a_key_that_another_host_claims_meanwhile_has_one_address(when: tuple[str, str, When], led: bool) -> None:
+    """Before or after the claim of this host is written again. led: the backup has what led to the claim, which is not
+    there, and leads nowhere therefore."""
+    async with cluster() as world:
+        first, second = world.hosts
+        async with at_the_last_moment(world):
+            await create(first, "key:db")
+            world.servers.cut(first.name)
+        if led:
+            (kept,) = first.cache.every(HostClaim)
+            await SharedValues(world.servers.client("backup")).put(kept.claim.identity(), 0)
+        await turns(world, 4, 2.0)
+        world.servers.mend()
+        elsewhere: list[str] = []
+
+        async def claim_first(step: Step) -> None:
+            if (step.client, step.method, step.key.partition("/")[0] + "/", step.when) == (first.name, *when):
+                world.servers.pause = let_others_run
+                with suppress(Fault):
+                    elsewhere.append(await create(second, "key:db"))
+
+        world.servers.pause = claim_first
+        await turns(world, 20, 6.0)
+        known = await first.plan.values.identity(SPACE, world.subnet, "key:db")
+        claims = [claim for claim, _ in await first.plan.values.claims(SPACE, world.subnet)]
+        assert known.value is not None
+        assert [(claim.key, claim.address) for claim in claims] == [("key:db", known.value.address)]
+        assert [str(known.value.address)] == elsewhere or not elsewhere
+        if elsewhere not in ([], [str(first.fixed["key:db"].address)]):
+            del first.fixed["key:db"]  # it asks anew when it starts
+        assert await wrong_at_rest(world.hosts, world.subnet) == []
+
+
+async def test_what_leads_to_a_claim_is_there_also_where_another_host_writes_it_meanwhile() -> None:
+    """It was an earlier claim's, and goes: without the key's word somebody else could be given another address."""
+    async with cluster() as world:
+        first, second = world.hosts
+        async with at_the_last_moment(world):
+            await create(first, "key:db")
+            world.servers.cut(first.name)
+        (kept,) = first.cache.every(HostClaim)
+        stray, values = structs.replace(kept.claim.identity(), sequence="another"), SharedValues(second.client)
+        revision = await values.put(stray, 0)
+        await turns(world, 2, 2.0)
+        world.servers.mend()
+
+        async def drop_first(step: Step) -> None:
+            if (step.client, step.method, step.when) == (first.name, "put", When.BEFORE) and step.key.startswith(
+                "key/"
+            ):
+                world.servers.pause = let_others_run
+                await values.delete(stray, revision)
+
+        world.servers.pause = drop_first
+        await turns(world, 2, 2.0)
+        assert world.servers.pause is let_others_run
+        known = await first.plan.values.identity(SPACE, world.subnet, "key:db")
+        assert known.value == kept.claim.identity()

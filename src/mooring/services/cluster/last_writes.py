@@ -13,13 +13,15 @@ from contextlib import suppress
 import msgspec
 
 from mooring.core.address_claims import AddressClaim, HostClaim, Identity, Phase
-from mooring.core.blocks import HostBlock, SharedSubnet, division, settled
+from mooring.core.blocks import Block, HostBlock, SharedSubnet, division, settled
 from mooring.core.faults import StaleRevision
 from mooring.core.keys import outlives
 from mooring.core.networks import Address
 from mooring.services.cluster.free_blocks import opened
-from mooring.services.cluster.shared_values import Member, Seen, SharedValues
+from mooring.services.cluster.shared_values import ATTEMPTS, Member, Seen, SharedValues, contended
 from mooring.services.records.record_cache import RecordCache
+
+Claims = Mapping[Address, tuple[AddressClaim, int]]
 
 
 class LastWrites:
@@ -55,15 +57,24 @@ class LastWrites:
         ]
         theirs = await self._values.blocks(shared.space, shared.subnet) if mine else {}
         for local, carved in mine:
-            seen = theirs.get(local.index)
-            block = seen.value if seen is not None else None
+            if (seen := theirs.get(local.index)) is not None:
+                await self._put_carved_of(local, carved, seen)
+
+    async def _put_carved_of(self, local: HostBlock, carved: frozenset[Address], seen: Seen[Block]) -> None:
+        """The same of one block. seen: how it was there."""
+        for _ in range(ATTEMPTS):
+            block = seen.value
             now = next((each for each in self._cache.every(HostBlock) if _whole(each) == local), None)
-            if seen is None or block is None or now is None or block.host != self._member.host:
-                continue
-            if block.generation == local.generation and (lacks := (carved & now.carved) - block.carved.keys()):
+            if block is None or now is None or block.host != self._member.host or block.generation != local.generation:
+                return
+            if not (lacks := (carved & now.carved) - block.carved.keys()):
+                return
+            with suppress(StaleRevision):
                 after = msgspec.structs.replace(block, carved={**dict.fromkeys(lacks), **block.carved})
-                with suppress(StaleRevision):
-                    await self._values.put(after, seen.revision)
+                await self._values.put(after, seen.revision)
+                return
+            seen = await self._values.block(local.space, local.subnet, local.index)
+        raise contended(f"block {local.index} of {local.subnet}")
 
     async def _put_claims(self, shared: SharedSubnet) -> None:
         """The claims of this host are there, as it has them, with what leads to them."""
@@ -78,35 +89,53 @@ class LastWrites:
         theirs = {claim.address: (claim, at) for claim, at in await self._values.claims(space, subnet)}
         leads = {identity.key: Seen(identity, at) for identity, at in await self._values.identities(space, subnet)}
         for kept in mine:
-            claim = kept.claim
-            there, at = theirs.get(claim.address, (None, 0))
-            seen = leads.get(claim.key, Seen(None, 0))
-            other = await self._led_to(seen.value, theirs) if outlives(claim.key) else None
-            if there is None and not claim.boot and _is_anothers(other, claim):
-                continue  # who forgot this host did not come to its end, and the key has been claimed since
-            with suppress(StaleRevision):  # somebody has it since
-                if (after := self._missing(kept, there)) is not None:
-                    await opened(self._values, space, subnet, claim.address)
-                    await self._values.put(after, at)
-                    await settle_older(self._values, after)
-                    there = after
-                is_there = there is not None and there.sequence == claim.sequence
-                leads_well = seen.value == claim.identity() or (other is not None and is_later(other, claim))
-                if outlives(claim.key) and is_there and not leads_well:
-                    await self._values.put(claim.identity(), seen.revision)
+            there, at = theirs.get(kept.claim.address, (None, 0))
+            await self._put_claim(kept, Seen(there, at), leads.get(kept.claim.key, Seen(None, 0)), theirs)
+
+    async def _put_claim(
+        self, kept: HostClaim, there: Seen[AddressClaim], led: Seen[Identity], theirs: Claims
+    ) -> None:  # fmt: skip
+        """The claim is there, with what leads to it, as far as nobody else has it, or its key, since. there, led,
+        theirs: as they were seen; where one of them is written meanwhile it is looked at again. Raises Unavailable."""
+        claim, put = kept.claim, 0  # put: the revision in which it has been written here
+        for _ in range(ATTEMPTS):
+            with suppress(StaleRevision):
+                other = await self._led_to(led.value, theirs) if outlives(claim.key) else None
+                if there.revision == put and not claim.boot and _is_anothers(other, claim):
+                    # Who forgot this host did not come to its end, and the key has been claimed since.
+                    if there.value is not None:
+                        await self._values.delete(there.value, put)
+                    return
+                if (after := self._missing(kept, there.value)) is not None:
+                    await opened(self._values, claim.space, claim.subnet, claim.address)
+                    put = await self._values.put(after, there.revision)
+                    there = Seen(after, put)
+                if put:
+                    await settle_older(self._values, claim)
+                is_there = there.value is not None and there.value.sequence == claim.sequence
+                if not outlives(claim.key) or not is_there or (other is not None and is_later(other, claim)):
+                    return
+                # Also where it leads there already: who saw it lead to nothing is about to write it.
+                if put or led.value != claim.identity():
+                    await self._values.put(claim.identity(), led.revision)
+                return
+            there = await self._values.claim(claim.space, claim.subnet, claim.address)
+            led = await self._values.identity(claim.space, claim.subnet, claim.key)
+            theirs = {there.value.address: (there.value, there.revision)} if there.value is not None else {}
+        raise contended(f"address {claim.address}")
 
     async def _led_to(
-        self, identity: Identity | None, theirs: Mapping[Address, tuple[AddressClaim, int]]
-    ) -> AddressClaim | None:
-        """The claim that the identity leads to, which may have no key yet. theirs: those that have."""
+        self, identity: Identity | None, theirs: Claims
+    ) -> AddressClaim | None:  # fmt: skip
+        """The claim that the identity leads to, which may have no key yet. theirs: some of those that have."""
         if identity is None:
             return None
-        if identity.address in theirs:
-            return theirs[identity.address][0]
-        if (divided := division(identity.subnet)) is None:
-            return None
-        block = await self._values.block(identity.space, identity.subnet, divided.index_of(identity.address))
-        return block.value.carved.get(identity.address) if block.value is not None else None
+        space, subnet, address = identity.space, identity.subnet, identity.address
+        claim = theirs[address][0] if address in theirs else (await self._values.claim(space, subnet, address)).value
+        if claim is None and (divided := division(subnet)) is not None:
+            block = (await self._values.block(space, subnet, divided.index_of(address))).value
+            claim = block.carved.get(address) if block is not None else None
+        return claim if claim is not None and claim.sequence == identity.sequence else None
 
     def _missing(self, kept: HostClaim, there: AddressClaim | None) -> AddressClaim | None:
         """What is to be written for the claim, None for nothing. there: as the store has it."""
