@@ -262,6 +262,29 @@ async def test_docker_dropping_all_forwarding_does_not_stop_us(world: Rig, frame
     assert "Chain FORWARD (policy DROP" in sh("iptables -vnL")
 
 
+@pytest.mark.parametrize("ending", ["", "drop"])
+async def test_a_filter_of_the_host_that_cuts_containers_off_is_told_with_the_rule_that_lets_them_out(
+    world: Rig, ending: str
+) -> None:
+    """By its policy or a rule at its end; the rule is enough, in both families, and what is published is reached."""
+    network = await world.network("one", 1)
+    container = await world.container("a", network, 2, at(8080, "10.1.0.2"))
+    for space in (container, world.outside):
+        await serve(world.stack, space, 80)
+    assert await world.kernel.dropping_filters([network.bridge]) == []
+    policy = "accept" if ending else "drop"
+    sh("nft add table inet filter")
+    sh(f"nft 'add chain inet filter forward {{ type filter hook forward priority 0; policy {policy}; }}'")
+    sh(*(f"nft add rule inet filter forward {rule}" for rule in ("ct state established accept", ending) if rule))
+    assert await is_cut_off(container, OUTSIDE, 80)
+    (found,) = await world.kernel.dropping_filters([network.bridge])
+    sh(found.remedy.split("`")[1])
+    assert await reach(container, OUTSIDE, 80) == HOST
+    assert await reach(container, OUTSIDE6, 80) == HOST6
+    assert await reach(world.outside, HOST, 8080) == OUTSIDE
+    assert await world.kernel.dropping_filters([network.bridge]) == []
+
+
 def dockers(world: Rig, bridge: str) -> Namespace:
     """A container at 172.17.0.2 in a network of Docker's own, as an engine that drops by default makes it."""
     rules = ("-P FORWARD DROP", "-N DOCKER-USER", "-A FORWARD -j DOCKER-USER", f"-A FORWARD -i {bridge} -j ACCEPT")

@@ -21,6 +21,8 @@ from mooring.core.rulesets import TableText
 from mooring.core.tunnel_places import INNER, LINKS
 
 TABLE = "mooring"
+# Of our chain at the hook of what is forwarded: before those of others, whose usual priority is 0.
+PRIORITY = -5
 
 # The bit of the packet mark which says that our forward chain has accepted the packet. Kubernetes, Calico, Cilium,
 # Tailscale and Docker's swarm leave this one alone by default or use it in other places than DOCKER-USER.
@@ -223,7 +225,7 @@ CHAINS = f"""\
     }}
 
     chain forward {{
-        type filter hook forward priority -5; policy accept;
+        type filter hook forward priority {PRIORITY}; policy accept;
         ip6 daddr {INNER} drop
         udp dport @tunnel_ports jump smuggled
         oifname @bridges goto inward

@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 
 from mooring.core.containers import Container, EngineEvent, EngineNetwork
 from mooring.core.engines import EngineView
+from mooring.core.host_filters import HostFilter
 from mooring.core.overlay_paths import Answer, Echo
 from mooring.core.plumbing import Fact, HostLink, Inside, Op
 from mooring.core.port_bindings import Protocol as IpProtocol
@@ -100,6 +101,11 @@ class Kernel(Protocol):
         """Every bridge of the host that is neither ours nor the daemon's -> whether the kernel itself shows that it is
         none of Docker's: the host goes out by it, or it has a port that no container has, or it is another owner's.
         Raises Unavailable."""
+        ...
+
+    async def dropping_filters(self, bridges: Collection[str]) -> Sequence[HostFilter]:
+        """Chains of the host's own nftables, neither ours nor Docker's, that surely drop what containers at one of
+        these bridges send elsewhere. It takes long: only for a person who asks. Raises Unavailable."""
         ...
 
     async def announce(self, link: str, address: IPv4Address | IPv6Address, mac: str, domain: int = 0) -> None:

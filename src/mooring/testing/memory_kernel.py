@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from mooring.core.domains import near_end
 from mooring.core.faults import Conflict, NotFound, NotSupported, Unavailable
+from mooring.core.host_filters import HostFilter
 from mooring.core.networks import Address, Interface, Subnet
 from mooring.core.plumbing import (
     Add,
@@ -51,7 +52,8 @@ Before = Callable[[Op], Awaitable[None]]
 
 class MemoryKernel(Kernel):
     """facts: what holds. foreign: names of links that are not ours. routes: what `host_net` tells. own: the host's
-    addresses. bridges: what `host_bridges` tells. filters_bridges: whether there can be a table of that family.
+    addresses. bridges: what `host_bridges` tells. filters: what `dropping_filters` does. filters_bridges: whether there
+    can be a table of that family.
 
     fail_on: ops that are refused with Unavailable. before: called before each op, also while undoing.
     links: interfaces that are not ours, by name, as `link` tells of them.
@@ -82,6 +84,7 @@ class MemoryKernel(Kernel):
         self._told: object = None
         self._shown: object = (dict(self.own), tuple(self.routes))
         self.bridges: dict[str, bool] = {}
+        self.filters: list[HostFilter] = []
         self.filters_bridges = True
         self.fail_on = list(fail_on)
         self.before = before
@@ -181,6 +184,11 @@ class MemoryKernel(Kernel):
         """See Kernel."""
         self._check_open()
         return dict(self.bridges)
+
+    async def dropping_filters(self, bridges: Collection[str]) -> Sequence[HostFilter]:
+        """See Kernel."""
+        self._check_open()
+        return [each for each in self.filters if not set(bridges).isdisjoint(each.bridges)]
 
     async def announce(self, link: str, address: Address, mac: str, domain: int = 0) -> None:  # noqa: ARG002
         """See Kernel."""

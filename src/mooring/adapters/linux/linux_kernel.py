@@ -29,8 +29,10 @@ from mooring.adapters.linux.namespace_processes import is_lived_in
 from mooring.adapters.linux.underlay import underlay_mtu
 from mooring.adapters.netlink.ownership import Owner
 from mooring.adapters.netlink.sockets import Netlink, NetlinkError
+from mooring.adapters.nft import host_filters
 from mooring.core.faults import NotFound, Unavailable
 from mooring.core.firewall import port_changes
+from mooring.core.host_filters import HostFilter
 from mooring.core.plumbing import Fact, HostLink, Inside, Op, domain_of, fact_of
 from mooring.ports import HostNet, Kernel
 
@@ -193,6 +195,11 @@ class LinuxKernel(Kernel):
                 raise Unavailable(f"the kernel's bridges cannot be read: {error.strerror}") from error
 
         return await self._in(self._reader, look)
+
+    async def dropping_filters(self, bridges: Collection[str]) -> Sequence[HostFilter]:
+        """See Kernel."""
+        wanted = tuple(bridges)
+        return await self._in(self._reader, lambda: host_filters.dropping(wanted))
 
     async def announce(self, link: str, address: IPv4Address | IPv6Address, mac: str, domain: int = 0) -> None:
         """See Kernel."""

@@ -16,7 +16,7 @@ from mooring.core.overlay_paths import path_findings
 from mooring.core.overlays import Overlay
 from mooring.core.subnet_index import Holdings
 from mooring.core.times import moment
-from mooring.ports import Clock, Engine
+from mooring.ports import Clock, Engine, Kernel
 from mooring.services.assembly import Services
 from mooring.services.cluster.membership import ClusterMembership
 from mooring.services.cluster.own_record import HostFacts
@@ -43,6 +43,7 @@ from mooring.services.operations.dns_rows import DnsRows
 from mooring.services.operations.doctor import Doctor
 from mooring.services.operations.everywhere import Everywhere
 from mooring.services.operations.exposing import Exposing
+from mooring.services.operations.filter_checks import filter_findings
 from mooring.services.operations.holds import Holds
 from mooring.services.operations.inspection import DaemonFacts, Inspection
 from mooring.services.operations.lookup import Lookup
@@ -128,7 +129,7 @@ def operations(
         services.records, services.host_overlays, services.overlay_feed, services.cluster_runtime, world.echoes
     )
     further = partial(_noted, services, found_elsewhere, cluster, clock)
-    others = partial(_asked, services, cluster, clock, echoes)
+    others = partial(_asked, services, world.kernel, cluster, clock, echoes)
     addresses = AddressesById(cache, services.ipam, engine, clock, holds, names)
     return Operations(
         inspection,
@@ -201,7 +202,7 @@ async def _has(services: Services) -> Holdings:
         held.add(interface.network, holder)
     for network in services.cache.every(Network):
         for segment in network.segments if network.options.scope is not Scope.CLUSTER else ():
-            held.add(segment.subnet, f"network {network.id[:12]}")
+            held.add(segment.subnet, f"network {network.name or network.id[:12]}")
     return held
 
 
@@ -211,11 +212,15 @@ def _notes(services: Services, found_elsewhere: Callable[[], Iterable[Finding]])
     return [*upgrade_notes(services.cache, services.ipam.fixed_index), *told]
 
 
-async def _asked(services: Services, cluster: ClusterMembership, clock: Clock, echoes: OverlayEchoes) -> list[Finding]:
-    """What the cluster's servers say, and hosts whom they know of. They are asked where they answered just now."""
+async def _asked(
+    services: Services, kernel: Kernel, cluster: ClusterMembership, clock: Clock, echoes: OverlayEchoes
+) -> list[Finding]:
+    """What the host's filters tell; what the cluster's servers say, and hosts whom they know of. They are asked where
+    they answered just now."""
+    found = await filter_findings(services.cache, kernel, clock.now())
     if cluster.cluster is None or cluster.unreached:
-        return []
-    found = list(server_findings(await cluster.cluster.complaints(), clock.now()))
+        return found
+    found += server_findings(await cluster.cluster.complaints(), clock.now())
     with suppress(Unavailable):  # the next turn tells of that
         paths, answers = await echoes.ask(_overlays(services))
         found += path_findings(paths, answers, clock.now())
