@@ -145,6 +145,54 @@ async def test_new_blocks_wait_for_every_host_and_own_ones_serve_all_the_while()
         await first.plan.more(first.pool)
 
 
+async def test_a_host_that_has_written_nothing_since_finds_out_as_well() -> None:
+    """Also where nobody else reaches the store: what runs on another host is not given once more."""
+    async with cluster(3, "10.0.0.0/26") as world:
+        first, second, third = world.hosts
+        await turns(world, 3, 2.0)
+        async with restored_since(world):
+            await filled(first)
+            for _ in range(12):  # of the block that it has had since
+                await run(first)
+            await turns(world, 16, 4.0)
+            world.servers.cut(first.name)
+            second.off()
+        await turns(world, 3, 4.0)
+        given = set(first.dynamic)
+        for _ in range(50):
+            try:
+                await run(third)
+            except Unavailable:
+                break
+            await third.turn()
+        assert given == set(first.dynamic)
+        assert not given & set(third.dynamic)
+        assert "host h0, h1 has not been back yet" in third.plan.restored.waiting
+
+
+async def test_an_operator_may_say_that_the_store_was_restored() -> None:
+    """Where only a host that was off since before the backup reaches it: that one cannot know."""
+    async with cluster(3) as world:
+        first, second, third = world.hosts
+        third.off()
+        async with restored_since(world):
+            await filled(first)
+            world.servers.cut(first.name)
+            second.off()
+            await turns(world, 1, 4.0)
+        await world.servers.client("etcdctl").put("restored", b"9-operator", 0)
+        await third.back(turning=False)
+        await turns(world, 3, 4.0)
+        with pytest.raises(Unavailable, match="restored from a backup, and host h0, h1 has not been back yet"):
+            await third.plan.more(third.pool)
+        world.servers.mend()
+        await second.back(turning=False)
+        await turns(world, 15, 4.0)
+        await third.plan.more(third.pool)
+        assert await wrong_at_rest(world.hosts, world.subnet) == []
+        assert world.servers.records["restored"].startswith(b"9-")
+
+
 async def test_who_asks_while_another_waits_for_an_answer_does_not_wait_for_one_more() -> None:
     """Each try takes seconds: twenty containers would stand in a row."""
     async with cluster() as world:

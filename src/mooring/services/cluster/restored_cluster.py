@@ -41,6 +41,8 @@ FRESH = 3.0
 # Seconds that hosts of which a restored store does not know have to come.
 GRACE = 30.0
 DONE = "done"
+# Seconds after which a host's number grows though it has written nothing, so that it finds out, too.
+COUNTED = 60.0
 
 
 class RestoredCluster:
@@ -63,6 +65,7 @@ class RestoredCluster:
         self._failures = 0
         self._why = ""
         self._doubt, self._written = False, True
+        self._counted = float("-inf")
         self._done = ""
         self._since: tuple[str, float] = ("", 0.0)
 
@@ -176,7 +179,7 @@ class RestoredCluster:
             await self._wait_for_all(restore)
         if self.last_writes.suspected and not self.waiting and not self.doubtful():
             await self.last_writes.put_again()
-        if self._written:
+        if self._written or self._clock.boot() - self._counted >= COUNTED:
             await self._count(mark, mine)
 
     def _mark(self) -> ClusterMark:
@@ -190,6 +193,7 @@ class RestoredCluster:
             revision = mine.revision if mine is not None else 0
             await self._cluster.put(mark_key(self._member.host), str(count).encode(), revision)
             await self._cache.commit(put=[msgspec.structs.replace(mark, count=count)])
+            self._counted = self._clock.boot()
         except StaleRevision:  # of a copy of this machine, or of a write whose answer was lost
             self._written = True
         except BaseException:
