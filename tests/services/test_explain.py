@@ -180,7 +180,8 @@ MAKING = Intent(id="i1", purpose=Purpose.CREATE, engine="engine-1", created=STAR
             "held",
             [
                 "for the container that is being created",
-                "It is assigned to a container that is being created (web), started 3 seconds ago.",
+                "It is assigned to a container that is being created (web), started 3 seconds ago. If whoever",
+                "within half a minute",
             ],
         ),
         (

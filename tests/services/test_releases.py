@@ -139,7 +139,7 @@ async def test_an_address_of_a_container_that_is_being_made_is_not_released(
     intent = Intent(id="i1", purpose=Purpose.CREATE, engine=host.engine.id, created=host.clock.now(), name="db")
     await host.services.cache.commit(put=[intent])
     await fix(host, "10.32.0.9", placeholder("i1"))
-    with pytest.raises(Conflict, match="assigned to a container that is being created"):
+    with pytest.raises(Conflict, match=r"assigned to a container that is being created; .* half a minute"):
         await release(operated, "10.32.0.9", force=True)
     host.clock.advance(120)
     (change,) = await release(operated, "10.32.0.9", force=True)

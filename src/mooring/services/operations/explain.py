@@ -31,6 +31,11 @@ from mooring.services.operations.scenes import Scene, in_use
 from mooring.services.records.holder_names import container_name, holder_names, holder_of, owner_in_words
 from mooring.services.records.record_cache import RecordCache
 
+ABANDONED = (
+    "If whoever asked for that has gone (Ctrl-C), Mooring asks Docker within half a minute whether there is such a "
+    "container, and if not, it counts as removed; the same command has the address again before that."
+)
+
 
 def explain_address(address: Address, scene: Scene) -> Explanation:
     """Every place that has something to say of the address: its pools, else its networks, else the rules."""
@@ -229,6 +234,7 @@ def _fixed(lease: Lease, endpoint: Endpoint | None, since: str, scene: Scene) ->
     names = [name.removeprefix("container ") for name in holder_names(lease, cache, scene.names)]
     if made:
         lines.append(f"It is assigned to a container that is being created{_begun(made, now, cache)}.")
+        lines.append(ABANDONED)
     if there := ", ".join(names[: len(names) - len(made)]):
         lines.append(_ending(lease, there, scene))
         lines += _gone(lease, scene)

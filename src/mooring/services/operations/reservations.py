@@ -243,7 +243,9 @@ class Reservations:
     def _check_pending(self, lease: Lease) -> None:
         if any(is_placeholder(holder) for holder in lease.holders):
             what = f"address {lease.address} is assigned to a container that is being created"
-            raise Conflict(what, hint="try again in a few seconds")
+            raise Conflict(
+                what, hint="if its client has gone, Mooring asks Docker what became of it: try again in half a minute"
+            )
 
     def _is_forgotten(self, lease: Lease) -> bool:
         """Whether whatever promised the lease was begun so long ago that nobody waits for it."""
