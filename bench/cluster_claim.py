@@ -19,7 +19,7 @@ import statistics
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence, Set
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -70,6 +70,11 @@ class Counted:
         """See the port."""
         self.asked["write"] += 1
         return await self._cluster.put(key, value, expect, ttl)
+
+    async def put_with(self, key: str, value: bytes, expect: int, new: Mapping[str, bytes]) -> tuple[int, Set[str]]:
+        """See the port."""
+        self.asked["write"] += 1 + len(new)
+        return await self._cluster.put_with(key, value, expect, new)
 
     async def delete(self, key: str, expect: int) -> None:
         """See the port."""

@@ -133,6 +133,32 @@ async def test_of_many_requests_of_one_moment_each_has_its_own_outcome(cluster: 
     assert read["twice"].value == (b"1" if isinstance(first, int) else b"2")
 
 
+@pytest.mark.parametrize("count", [1, 16, 150])
+async def test_what_goes_with_a_write_is_there_where_the_key_was_not(cluster: Cluster, count: int) -> None:
+    """What is there stays as it is, and is not among what was done; the revision is the first key's."""
+    there = await cluster.put("with/0", b"theirs", 0)
+    first = await cluster.put("first", b"1", 0)
+    others = {f"with/{number}": b"ours" for number in range(count + 1)}
+    revision, done = await cluster.put_with("first", b"2", first, others)
+    assert done == others.keys() - {"with/0"}
+    assert await cluster.get("first") == Entry("first", b"2", revision)
+    assert await cluster.get("with/0") == Entry("with/0", b"theirs", there)
+    entries, _ = await cluster.scan("with/")
+    assert {entry.key: entry.value for entry in entries} == others | {"with/0": b"theirs"}
+    assert await cluster.put("first", b"3", revision) > revision
+
+
+@pytest.mark.parametrize("there", [True, False])
+async def test_nothing_goes_with_a_write_that_comes_too_late(cluster: Cluster, there: bool) -> None:
+    """Whether the key is another's by now, or was to be new and is not."""
+    written = await cluster.put("first", b"1", 0)
+    with pytest.raises(StaleRevision) as refused:
+        await cluster.put_with("first", b"2", written + 1000 if there else 0, {"with/1": b"1"})
+    assert refused.value.key == "first"
+    assert {entry.key: entry.value for entry in (await cluster.scan(""))[0]} == {"first": b"1"}
+    assert (await cluster.put_with("new", b"", 0, {}))[1] == set()
+
+
 async def test_a_scan_is_what_is_under_the_prefix_in_order(cluster: Cluster) -> None:
     """Plain text prefixes, in the order of code points, more than a page of them; the revision is the store's."""
     names = [f"k/{number:03d}" for number in range(250)] + ["k/ä", "k/\ud7ff", "k/\uffff", "k/😀", "k/\U0010ffff"]
@@ -241,6 +267,9 @@ async def test_a_key_is_text(cluster: Cluster, key: str) -> None:
         await cluster.put(key, b"", 0)
     with pytest.raises(BadRequest):
         await cluster.get(key)
+    with pytest.raises(BadRequest):
+        await cluster.put_with("a", b"", 0, {key: b""})
+    assert await cluster.get("a") is None
 
 
 async def test_a_closed_client_says_so(servers: Servers, cluster: Cluster) -> None:

@@ -14,8 +14,8 @@ import pytest
 
 from mooring.adapters.etcd import etcd_cluster
 from mooring.adapters.etcd.etcd_cluster import EtcdCluster
-from mooring.adapters.etcd.member import Credentials
-from mooring.adapters.etcd.messages import message, status
+from mooring.adapters.etcd.member import Credentials, Outcome, Refused
+from mooring.adapters.etcd.messages import fields_of, message, status
 from mooring.core.faults import BadRequest, StaleRevision, Unavailable
 from tests.adapters.certificates import Pair, authority, dated, signed
 from tests.contracts.cluster_servers import credentials
@@ -144,6 +144,40 @@ async def test_writes_of_one_moment_are_one_transaction_of_etcd(cluster: EtcdClu
             if batch:
                 assert [change.revision for change in batch] == revisions
                 break
+
+
+async def test_what_goes_with_a_write_is_of_the_same_moment(cluster: EtcdCluster) -> None:
+    """One transaction, one revision."""
+    await cluster.scan("")
+    revision, done = await cluster.put_with("first", b"1", 0, {"with/1": b"1", "with/2": b"2"})
+    assert done == {"with/1", "with/2"}
+    assert [entry.revision for entry in (await cluster.scan("with/"))[0]] == [revision] * 2
+
+
+@pytest.mark.parametrize("refused", [False, True])
+async def test_what_goes_with_a_write_goes_after_it_where_no_transaction_takes_both(
+    cluster: EtcdCluster, monkeypatch: pytest.MonkeyPatch, refused: bool
+) -> None:
+    """Behind what stands in for an etcd, and where an operator has lowered what a transaction may have."""
+    where = f"refused-{refused}"
+    await cluster.put(f"{where}/1", b"theirs", 0)
+    ask = cluster.ask
+
+    async def strict(method: str, request: bytes, *, again: bool = False) -> bytes:
+        if [number for number, _ in fields_of(request)].count(2) > 1:
+            raise Refused("too many operations in txn request", Outcome.REFUSED)
+        return await ask(method, request, again=again)
+
+    if refused:
+        monkeypatch.setattr(cluster, "ask", strict)
+    else:
+        monkeypatch.setattr(cluster._writes, "grouping", False)
+    _, done = await cluster.put_with(where, b"1", 0, {f"{where}/1": b"1", f"{where}/2": b"2"})
+    assert done == {f"{where}/2"}
+    assert {e.key: e.value for e in (await cluster.scan(f"{where}/"))[0]} == {
+        f"{where}/1": b"theirs",
+        f"{where}/2": b"2",
+    }
 
 
 async def test_without_a_majority_everything_is_unavailable_within_seconds(

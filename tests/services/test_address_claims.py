@@ -319,7 +319,7 @@ async def test_of_two_hosts_that_claim_for_a_key_at_once_one_is_refused_and_keep
         others: list[AddressClaim] = []
 
         async def pause(step: Step) -> None:
-            if step.client == "h0" and step.method == "put" and step.key.startswith("key/") and not others:
+            if step.client == "h0" and step.method == "put" and step.key.startswith("block/") and not others:
                 others.append(await claim(two, "key:db"))
             await asyncio.sleep(0)
 

@@ -7,7 +7,7 @@ leases to keep alive. What hosts agree on is decided by the services in terms of
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -49,6 +49,12 @@ class Cluster(Protocol):
         and later where the servers chose a leader meanwhile. None keeps it. On a majority's disks before it returns.
         Raises StaleRevision, and changes nothing, where the revision is another; BadRequest for what is no key.
         """
+        ...
+
+    async def put_with(self, key: str, value: bytes, expect: int, new: Mapping[str, bytes]) -> tuple[int, Set[str]]:
+        """As `put`, and then, if it was done, each of those keys that is not there; the revision of the first write,
+        and which of the others were done. Nobody sees them without the first; who reads in between may see that
+        without them. After Unavailable any of it may have happened. Raises as `put`."""
         ...
 
     async def delete(self, key: str, expect: int) -> None:

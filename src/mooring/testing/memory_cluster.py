@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left, bisect_right
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence, Set
 from operator import attrgetter
 from typing import NamedTuple
 
 from mooring.core.faults import Compacted, Fault, StaleRevision, Unavailable
-from mooring.ports import Change, Entry, Transaction
+from mooring.ports import Change, Entry, check_key
 from mooring.testing.clocks import ManualClock
 from mooring.testing.memory_store import When
 
@@ -235,6 +235,22 @@ class MemoryClusterClient:
         check_key(key)
         return await self._write("put", key, lambda: self.servers.change(key, value, expect, ttl))
 
+    async def put_with(self, key: str, value: bytes, expect: int, new: Mapping[str, bytes]) -> tuple[int, Set[str]]:
+        """See the port. One step: it is a test's to say what comes in between."""
+        for each in (key, *new):
+            check_key(each)
+        written: set[str] = set()
+
+        def write() -> int:
+            revision = self.servers.change(key, value, expect, None)
+            for each, its in new.items():
+                if self.servers.find(each) is None:
+                    self.servers.change(each, its, 0, None)
+                    written.add(each)
+            return revision
+
+        return await self._write("put", key, write), written
+
     async def delete(self, key: str, expect: int) -> None:
         """See the port."""
         check_key(key)
@@ -291,8 +307,3 @@ class MemoryClusterClient:
         if self._closed:
             raise Unavailable("the cluster's store is closed")
         self.servers.check(self.name)
-
-
-def check_key(key: str) -> None:
-    """Raise BadRequest for what is no key."""
-    Transaction(put={key: b""})

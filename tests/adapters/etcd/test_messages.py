@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from mooring.adapters.etcd.messages import (
+    TRANSACTION,
     after_prefix,
     alarms,
     delete_request,
@@ -15,6 +16,7 @@ from mooring.adapters.etcd.messages import (
     lease_of,
     message,
     put_request,
+    put_with_request,
     range_request,
     status,
     succeeded,
@@ -42,6 +44,18 @@ def test_a_write_compares_the_revision_and_has_a_form_that_kine_knows() -> None:
     read = b"\x1a\x09" + b"\x0a\x07" + b"\x0a\x01k\x18\x00\x20\x00"
     assert put_request(b"k", b"v", 5, 9) == compare + b"\x05" + b"\x12\x0a" + b"\x12\x08" + put + read
     assert delete_request(b"k", 5) == compare + b"\x05" + b"\x12\x05" + b"\x1a\x03" + b"\x0a\x01k" + read
+
+
+def test_what_goes_with_a_write_is_a_transaction_within_its_own() -> None:
+    """After the first key, each with the condition that it is not there."""
+    whole = put_with_request(b"k", b"v", 5, {b"l": b"w"})
+    fields = list(fields_of(whole))
+    assert [number for number, _ in fields] == [1, 2, 2]
+    assert fields[0][1] == b"\x08\x00\x10\x02\x1a\x01k\x30\x05"
+    assert [content for _, content in fields[1:]] == [
+        message((2, message((1, b"k"), (2, b"v")))),
+        message((TRANSACTION, put_request(b"l", b"w", 0, 0))),
+    ]
 
 
 def key_value(key: bytes, value: bytes, revision: int) -> bytes:

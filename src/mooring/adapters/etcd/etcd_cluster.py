@@ -7,7 +7,7 @@ over, a write that may have happened never; no two endpoints of different cluste
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence, Set
 from contextlib import aclosing
 from functools import partial
 from math import ceil
@@ -21,12 +21,15 @@ from mooring.adapters.etcd.messages import (
     Status,
     after_prefix,
     alarms,
+    answers_of,
     authenticate_request,
     delete_request,
     found,
+    header_number,
     lease_of,
     lease_request,
     put_request,
+    put_with_request,
     range_request,
     status,
     succeeded,
@@ -34,7 +37,7 @@ from mooring.adapters.etcd.messages import (
     told,
     watch_request,
 )
-from mooring.adapters.etcd.request_groups import RequestGroups
+from mooring.adapters.etcd.request_groups import MOST, RequestGroups
 from mooring.core.faults import BadRequest, Compacted, StaleRevision, Unavailable
 from mooring.ports import Change, Entry, check_key
 
@@ -107,6 +110,31 @@ class EtcdCluster:
         if ttl is not None:
             lease = lease_of(await self.ask("Lease/LeaseGrant", lease_request(ceil(ttl) + 1), again=True))
         return await self._write(key, name, put_request(name, value, expect, lease))
+
+    async def put_with(self, key: str, value: bytes, expect: int, new: Mapping[str, bytes]) -> tuple[int, Set[str]]:
+        """See the port. One transaction, where the store knows of such a one and takes it."""
+        names = {self._key(each): its for each, its in new.items()}
+        if self._writes.grouping and 0 < len(new) <= MOST:
+            try:
+                answer = await self.ask("KV/Txn", put_with_request(self._key(key), value, expect, names))
+            except Refused as refused:
+                if refused.outcome is not Outcome.REFUSED:
+                    raise
+            else:
+                if not succeeded(answer):
+                    raise StaleRevision(key)
+                each = zip(new, answers_of(answer, TRANSACTION), strict=True)
+                return header_number(answer, 3), {name for name, own in each if succeeded(own)}
+        revision = await self.put(key, value, expect)
+        done = await asyncio.gather(*(self._is_new(each, its) for each, its in new.items()))
+        return revision, {name for name, was_new in zip(new, done, strict=True) if was_new}
+
+    async def _is_new(self, key: str, value: bytes) -> bool:
+        try:
+            await self.put(key, value, 0)
+        except StaleRevision:
+            return False
+        return True
 
     async def delete(self, key: str, expect: int) -> None:
         """See the port."""

@@ -6,7 +6,7 @@ Fields that are not named here are skipped, as protocol buffers want it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mooring.core.faults import Unavailable
@@ -152,6 +152,13 @@ def put_request(key: bytes, value: bytes, expect: int, lease: int) -> bytes:
     put = message((1, key), (2, value), (3, lease))
     otherwise = None if expect == 0 else message((1, range_request(key)))
     return message((1, _where_revision(key, expect)), (2, message((2, put))), (3, otherwise))
+
+
+def put_with_request(key: bytes, value: bytes, expect: int, new: Mapping[bytes, bytes]) -> bytes:
+    """TxnRequest that writes the key as above and, with it, each of the others that is not there."""
+    first = message((2, message((1, key), (2, value))))
+    others = [message((TRANSACTION, put_request(each, its, 0, 0))) for each, its in new.items()]
+    return message((1, _where_revision(key, expect)), *((2, each) for each in (first, *others)))
 
 
 def delete_request(key: bytes, expect: int) -> bytes:

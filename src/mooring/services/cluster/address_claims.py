@@ -1,9 +1,8 @@
 """Claims of this host: addresses that are fixed, or in no block, made, used, moved here and released.
 
-Rules: nobody is told of a claim before this host's own store has it, which keeps it until the cluster was told that it
-is over; what a claim says is written by compare-and-swap, and after an unknown outcome nothing relies on it until it
-was written again; who has an address of no block is settled by reading the block after the key was written, which has
-one then. What a death leaves in the cluster, ClaimReconciler finds.
+Rules: nobody is told of a claim before this host's own store has it, until the cluster was told that it is over; what a
+claim says is written by compare-and-swap, and after an unknown outcome nothing relies on it until it was written again;
+who has an address of no block is settled by reading the block after the key was written, which has one then.
 """
 
 from __future__ import annotations
@@ -80,8 +79,8 @@ class AddressClaims:
         async with self.turn_of(wanted):
             await self._make_way(wanted)
             try:
-                await self._write(wanted)
-                await self._identify(wanted, spec, seen)
+                if not await self._write(wanted, leads=seen.value is None and outlives(spec.key)):
+                    await self._identify(wanted, spec, seen)
                 mine = HostClaim(claim=wanted, known_in=self._member.boot)
                 if self._kept(wanted) != mine:
                     await self._keep(mine)
@@ -110,26 +109,29 @@ class AddressClaims:
         try:
             await self._values.put(wanted.identity(), seen.revision)
         except StaleRevision:
-            raise at_once(spec.key) from None
+            if (
+                await self._known.identity(spec)
+            ).value != wanted.identity():  # a write of ours that broke off may be it
+                raise at_once(spec.key) from None
 
-    async def _write(self, wanted: AddressClaim) -> None:
-        """The address is the claim's, whoever decides over it. Raises Conflict, Unavailable."""
+    async def _write(self, wanted: AddressClaim, leads: bool) -> bool:
+        """The address is the claim's, whoever decides over it. leads: its key, which led nowhere, may lead to it at
+        once; whether it does. Raises Conflict, Unavailable."""
         space, subnet, address = wanted.space, wanted.subnet, wanted.address
         if self._blocks.of(space, subnet, address) is not None:
             try:
-                await self._blocks.carve(wanted, own=True)
+                return await self._blocks.carve(wanted, own=True, leads=leads)
             except Conflict as fault:
                 # The block does not say whose: that is in the key that the claim has by now.
                 if fault.holder or (found := (await self._values.claim(space, subnet, address)).value) is None:
                     raise
                 raise taken(found) from None
-            return
         decided = await self._known.decides(space, subnet, address)
         if decided.claim is not None:
             raise taken(decided.claim)
         if decided.owner:
             await self._wants.ask(wanted, decided.owner)
-            return
+            return False
         await opened(self._values, space, subnet, address)
         seen = await self._values.claim(space, subnet, address)
         if seen.value is not None:
@@ -146,6 +148,7 @@ class AddressClaims:
             if decided.claim is not None:
                 raise taken(decided.claim)
             await self._wants.ask(wanted, decided.owner)
+        return False
 
     async def _take(self, known: AddressClaim, spec: Spec, force: bool) -> AddressClaim:
         """The claim that the key has is this host's, idle or as it is here, and the holder is among its holders."""
@@ -280,8 +283,7 @@ class AddressClaims:
         return bool(claim.boot) or self._dynamic(claim) is not None
 
     def _dynamic(self, claim: AddressClaim) -> Lease | None:
-        """The dynamic lease that the claim is for: such a claim has no key, and goes with the lease, or is that of the
-        reservation by which the address was given."""
+        """The dynamic lease that the claim is for: it has no key, or that of the reservation that it was given by."""
         keyless = not claim.key or is_reservations(claim.key)
         lease = self._cache.lease(claim.space, claim.address) if keyless else None
         return lease if lease is not None and lease.state is State.DYNAMIC else None

@@ -11,7 +11,8 @@ from contextlib import contextmanager, suppress
 
 import msgspec
 
-from mooring.core.address_claims import AddressClaim, HostClaim, Phase
+from mooring.core.address_claims import AddressClaim, HostClaim, Identity, Phase
+from mooring.core.blocks import Block
 from mooring.core.faults import Conflict, StaleRevision
 from mooring.core.keys import outlives
 from mooring.core.leases import State, holder
@@ -32,7 +33,9 @@ class BeingClaimed:
         self._own: set[tuple[str, Address]] = set()
         self._waiting: dict[Place, dict[Address, AddressClaim]] = {}
         self._mine: set[str] = set()
+        self._leading: set[str] = set()
         self.borne: set[str] = set()  # sequences of those that a block has borne, which may be settled by now
+        self.led: set[str] = set()  # and of those to which their keys lead
 
     def __contains__(self, which: tuple[str, Address]) -> bool:
         """Whether the address of the space is being claimed."""
@@ -67,10 +70,15 @@ class BeingClaimed:
         finally:
             self._own.discard((space, address))
 
+    def leading(self, block: Block) -> list[Identity]:
+        """What is to lead to claims that the block is to bear, and does not yet."""
+        wanted = self._leading - self.led
+        return [claim.identity() for claim in block.carved.values() if claim is not None and claim.sequence in wanted]
+
     @contextmanager
-    def claiming(self, place: Place, claim: AddressClaim, mine: bool = False) -> Iterator[None]:
-        """The claim is made, in the block. mine: for this host. Raises Conflict when somebody here has the address, or
-        is claiming it."""
+    def claiming(self, place: Place, claim: AddressClaim, mine: bool = False, leads: bool = False) -> Iterator[None]:
+        """The claim is made, in the block. mine: for this host. leads: its key, which led nowhere, is to lead to it.
+        Raises Conflict when somebody here has the address, or is claiming it."""
         waiting = self._waiting.setdefault(place, {})
         if claim.address in waiting:
             raise Conflict(f"address {claim.address} is being claimed", hint="try again")
@@ -78,12 +86,14 @@ class BeingClaimed:
             waiting[claim.address] = claim
             if mine:
                 self._mine.add(claim.sequence)
+            if leads:
+                self._leading.add(claim.sequence)
             try:
                 yield
             finally:
                 del waiting[claim.address]
-                self._mine.discard(claim.sequence)
-                self.borne.discard(claim.sequence)
+                for some in (self._mine, self._leading, self.borne, self.led):
+                    some.discard(claim.sequence)
 
     @contextmanager
     def _kept(self, claim: AddressClaim) -> Iterator[None]:
@@ -104,10 +114,10 @@ class BeingClaimed:
 
     async def done(self, batch: Sequence[AddressClaim], boot: str) -> None:
         """This host keeps those of the batch that are its own: the cluster has them. Not those whose key is to lead to
-        them first."""
+        them first, and does not yet."""
         waiting = {each.sequence for some in self._waiting.values() for each in some.values()}
         self.borne |= waiting & {each.sequence for each in batch}
-        mine = [each for each in batch if self.is_mine(each) and not outlives(each.key)]
+        mine = [each for each in batch if self.is_mine(each) and (each.sequence in self.led or not outlives(each.key))]
         kept = [HostClaim(claim=each, known_in=boot) for each in mine]
         try:
             if kept:

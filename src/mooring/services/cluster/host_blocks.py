@@ -94,7 +94,7 @@ class HostBlocks:
             for seen in mine.values():
                 if (confirmed := await self._confirmed(seen)) is not None:
                     await self._adopt(confirmed)
-        return {seen.value.host for seen in theirs.values() if seen.value is not None and seen.value.host}
+        return {block.host for block, _ in theirs.values() if block is not None and block.host}
 
     async def forget_seen(self) -> None:
         """What was read of the cluster is read again."""
@@ -143,9 +143,9 @@ class HostBlocks:
         and those that others wait for. Raises Exhausted when no block is free, Conflict as `copied`, Unavailable."""
         if (copied := self.copied(space, subnet)) is not None:
             raise copied  # or the two would take one block after another from each other
-        take, to_give = partial(self._take, space, subnet), partial(self._index.to_give, space, subnet)
         if enough is None:
-            return await take()
+            return await self._take(space, subnet)
+        take, to_give = partial(self._take, space, subnet), partial(self._index.to_give, space, subnet)
         return await self._free_blocks.for_all((space, subnet), enough, self._clock.boot(), to_give, take)
 
     async def _take(self, space: str, subnet: Subnet) -> None:
@@ -175,20 +175,19 @@ class HostBlocks:
         await self._cache.commit(put=[local])
         self._index.blocks.let_go(local)
 
-    async def carve(self, claim: AddressClaim, own: bool = False) -> None:
+    async def carve(self, claim: AddressClaim, own: bool = False, leads: bool = False) -> bool:
         """The address, which is in a block of this host, is not its to give, and the block bears the claim. own: this
-        host keeps the claim, unless its key is to lead to it first.
-
-        Raises Conflict when the address is used here or claimed otherwise, or the block is not ours any more;
-        Unavailable, after which the block may bear it.
-        """
+        host keeps the claim, unless its key is to lead to it first. leads: the key, which led nowhere, is to lead to it
+        from then on; whether it does. Raises Conflict when the address is used here or claimed otherwise, or the block
+        is not ours any more; Unavailable, after which the block may bear it."""
         local = self.of(claim.space, claim.subnet, claim.address)
         if local is None:
             raise not_ours(claim.subnet, claim.address)
         place = (claim.space, claim.subnet, local.index)
-        with self.being_claimed.claiming(place, claim, own):
+        with self.being_claimed.claiming(place, claim, own, leads):
             while not self._bears(place, claim):
                 await self._carving.do(place, partial(self._carve_for_all, place, claim))
+            return claim.sequence in self.being_claimed.led
 
     async def _carve_for_all(self, place: Place, claim: AddressClaim) -> None:
         async with self._part_of(place):
@@ -369,7 +368,10 @@ class HostBlocks:
                 raise not_ours(local.subnet, None)
             after = change(block)
             with suppress(StaleRevision):
-                self._seen[place] = Seen(after, await self._values.put(after, seen.revision))
+                leading = self.being_claimed.leading(after)
+                revision, led = await self._values.put_with(after, seen.revision, leading)
+                self._seen[place] = Seen(after, revision)
+                self.being_claimed.led.update(each.sequence for each in led)
                 return
         raise contended(f"block {local.index} of {local.subnet}")
 

@@ -230,6 +230,19 @@ class SharedValues:
         self._written()
         return revision
 
+    async def put_with(self, value: Value, expect: int, new: Sequence[Identity]) -> tuple[int, list[Identity]]:
+        """As `put`, and then, if it was done, what of the others has no key yet; the revision, and which were done.
+        Raises StaleRevision where nothing was."""
+        if not new:
+            return await self.put(value, expect), []
+        if self._sure is not None:
+            await self._sure()
+        by_key = {forms.key_of(each): each for each in new}
+        others = {key: forms.encode(each) for key, each in by_key.items()}
+        revision, done = await self._cluster.put_with(forms.key_of(value), forms.encode(value), expect, others)
+        self._written()
+        return revision, [by_key[key] for key in done]
+
     async def delete(self, value: Value, expect: int) -> None:
         """Its key is gone, which had the revision. Raises StaleRevision."""
         if self._sure is not None:
