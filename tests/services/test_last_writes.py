@@ -11,6 +11,7 @@ from msgspec import structs
 
 from mooring.core.address_claims import AddressClaim, HostClaim
 from mooring.core.cluster_hosts import ClusterHost, Underlay
+from mooring.core.cluster_keys import address_key
 from mooring.core.faults import Conflict, Fault, Unavailable
 from mooring.services.cluster.shared_values import SharedValues
 from mooring.testing.memory_cluster import Step, let_others_run
@@ -182,20 +183,32 @@ async def test_a_host_that_was_forgotten_puts_nothing_there() -> None:
         assert not any(key.startswith("addr/") for key in world.servers.records)
 
 
-@pytest.mark.parametrize("borne", [True, False])
-async def test_a_key_that_another_host_has_claimed_since_stays_that_ones(borne: bool) -> None:
-    """Who forgot the host was broken off before its record was gone, so that it is who it was when it boots. borne: by
-    its block, and without a key of its own yet."""
+@pytest.mark.parametrize("where", ["block", "key", "between"])
+async def test_a_key_that_another_host_has_claimed_since_stays_that_ones(where: str) -> None:
+    """Who forgot the host was broken off before its record was gone, so that it is who it was when it boots. where:
+    that claim is, borne by its block, or in a key of its own, or on its way from one to the other."""
     async with cluster() as world:
         first, second = world.hosts
         await create(second, "key:db")
         await turns(world, 3, 2.0)
         await forget(world, second, by=first)
         address = await create(first, "key:db")
-        if not borne:
+        if where == "key":
             await first.turn()
         await second.back(turning=False)
+        looked: list[Step] = []
+
+        async def goes_on(step: Step) -> None:
+            key = address_key(SPACE, world.subnet, ip_address(address))
+            if (step.client, step.method, step.key, step.when) == (second.name, "get", key, When.AFTER) and not looked:
+                looked.append(step)
+                await first.turn()
+
+        if where == "between":
+            world.servers.pause = goes_on
         await second.turn()
+        assert bool(looked) is (where == "between")
+        world.servers.pause = let_others_run
         await turns(world, 20, 6.0)
         known = await first.plan.values.identity(SPACE, world.subnet, "key:db")
         assert known.value is not None

@@ -135,6 +135,8 @@ class LastWrites:
         if claim is None and (divided := division(subnet)) is not None:
             block = (await self._values.block(space, subnet, divided.index_of(address))).value
             claim = block.carved.get(address) if block is not None else None
+            if claim is None:  # it may have gone from its block to its key between the two looks
+                claim = (await self._values.claim(space, subnet, address)).value
         return claim if claim is not None and claim.sequence == identity.sequence else None
 
     def _missing(self, kept: HostClaim, there: AddressClaim | None) -> AddressClaim | None:
