@@ -46,9 +46,11 @@ def signed(folder: Path, by: Pair, name: str, days: int = 2, address: str = "127
     return pair
 
 
-def dated(folder: Path, by: Pair, name: str, begins: str, ends: str, signs: bool = False) -> Pair:
+def dated(
+    folder: Path, by: Pair, name: str, begins: str, ends: str, signs: bool = False, address: str = "127.0.0.1"
+) -> Pair:
     """As `signed`, valid from then to then. begins, ends: as 20300102030405Z. signs: it is an authority."""
-    pair, work = signed(folder, by, name), folder / f"{name}.work"
+    pair, work = signed(folder, by, name, address=address), folder / f"{name}.work"
     work.mkdir()
     (work / "index").write_text("")
     (work / "settings").write_text(

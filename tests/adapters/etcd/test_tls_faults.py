@@ -35,6 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ):
         signed(folder, by, name, address=address)
     dated(folder, ca, "old", *PAST)
+    dated(folder, ca, "lost", *PAST, address="10.1.2.3")
     dated(folder, ca, "early", *FUTURE)
     return folder
 
@@ -86,6 +87,7 @@ async def blame(folder: Path, server: str, client: str = "good", ca: str = "ca")
     ("server", "client", "ca", "what", "hint"),
     [
         ("old", "good", "ca", "its certificate old ended at 2021-03-04 05:06 UTC", "--cert-file"),
+        ("lost", "good", "ca", "its certificate lost ended at 2021-03-04 05:06 UTC", "--cert-file"),
         ("early", "good", "ca", "its certificate early is valid from 2060-01-01 00:00 UTC only", "host's clock right"),
         ("elsewhere", "good", "ca", "its certificate elsewhere is for 10.1.2.3, localhost, and not for 127.0.0.1", ""),
         ("good", "good", "other", "its certificate good, signed by ca, is not of the authority that was given", "--ca"),

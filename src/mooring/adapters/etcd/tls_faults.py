@@ -87,11 +87,15 @@ async def blamed(host: str, port: int, identity: Identity) -> Blame | None:
             try:
                 return None if await _greeted(host, port, context) else _of_client(identity, now)
             except ssl.SSLCertVerificationError as error:
+                worse = error
                 if error.verify_code in (OTHER_NAME, OTHER_ADDRESS):
                     context.check_hostname = False
-                    return _of_name(host, *await _shown(host, port, context))
+                    try:
+                        return _of_name(host, *await _shown(host, port, context))
+                    except ssl.SSLCertVerificationError as other:  # which OpenSSL looks at after the name
+                        worse = other
                 shown, _ = await _shown(host, port, identity.context(verified=False))
-                return _of_server(error, shown, identity, now)
+                return _of_server(worse, shown, identity, now)
             except ssl.SSLError as error:
                 if "WRONG_VERSION_NUMBER" in str(error.reason):
                     return Blame("it speaks no TLS there", "if it is to be without, write http://")
