@@ -20,13 +20,13 @@ async def wrong_at_rest(hosts: Sequence[Host], subnet: Subnet) -> list[str]:
     values = SharedValues(hosts[0].client)
     blocks = {i: seen.value for i, seen in (await values.blocks(SPACE, subnet)).items() if seen.value is not None}
     claims = {claim.address: claim for claim, _ in await values.claims(SPACE, subnet)}
+    identities = {identity.key: identity for identity, _ in await values.identities(SPACE, subnet)}
     found = [
         *twice(hosts),
         *dynamic(hosts, subnet, blocks),
-        *fixed(hosts, subnet, blocks, claims),
+        *fixed(hosts, subnet, blocks, claims, {key: identity.address for key, identity in identities.items()}),
         *ownership(hosts, blocks),
     ]
-    identities = {identity.key: identity for identity, _ in await values.identities(SPACE, subnet)}
     for identity in identities.values():
         claim = claims.get(identity.address)
         if claim is None or claim.sequence != identity.sequence:
@@ -74,14 +74,19 @@ def dynamic(hosts: Sequence[Host], subnet: Subnet, blocks: Mapping[int, Block]) 
 
 
 def fixed(
-    hosts: Sequence[Host], subnet: Subnet, blocks: Mapping[int, Block], claims: Mapping[Address, AddressClaim]
-) -> list[str]:
-    """Fixed addresses: each configured container is a holder of a claim, and nobody else is."""
+    hosts: Sequence[Host], subnet: Subnet, blocks: Mapping[int, Block], claims: Mapping[Address, AddressClaim],
+    leads: Mapping[str, Address],
+) -> list[str]:  # fmt: skip
+    """Fixed addresses: each configured container is a holder of a claim, and nobody else. leads: keys to addresses."""
     found: list[str] = []
     for host in hosts:
         if host.forgotten:  # what it had was given up for it; its containers ask anew when they start
             known = {key: f for key, f in host.fixed.items() if host.cache.host_claim(SPACE, subnet, f.address)}
             host.fixed = known
+        if host.world.notes["restored"]:  # where nobody knew of that, its key may have got another address
+            host.fixed = {
+                key: f for key, f in host.fixed.items() if f.running or leads.get(key, f.address) == f.address
+            }
     configured = {(host.name, str(each.address)): each.key for host in hosts for each in host.fixed.values()}
     for host in hosts:
         claimed = [each for each in host.dynamic if host.cache.host_claim(SPACE, subnet, each) is not None]

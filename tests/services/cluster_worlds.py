@@ -6,14 +6,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from ipaddress import ip_address, ip_network
 from random import Random
 from typing import Any
 
+import msgspec
+
 from mooring.core.blocks import SharedSubnet
+from mooring.core.cluster_marks import mark_key
 from mooring.core.networks import Address
+from mooring.ports import Entry
 from mooring.services.cluster.forgetting import Forgetting
 from mooring.testing.address_history import AddressHistory, What
 from mooring.testing.clocks import ManualClock
@@ -236,7 +241,8 @@ class World:
 
     def restore(self) -> None:
         """All servers are off for a while, and come back as they were at a backup of before. What a host wrote in the
-        last second it looks for itself, so it is there when they come back (ADR 52). One at a time: servers that serve
+        last second it looks for itself, so it is there when they come back (ADR 52), and so is one of those that know
+        of the restore, before the others (docs/cluster-operations.md). One at a time: servers that serve
         are not as of before from one moment to the next."""
         old = [backup for at, backup in self.backups if self.clock.boot() - at > 12.0]
         if not old or self.restoring:
@@ -247,13 +253,19 @@ class World:
         self.notes["restored"] += 1
         self.servers.lose_majority()
         looking = [host for host in self.hosts if host.plan.restored.has_written]
+        knowing = [host for host in self.hosts if _count(host.store.records, host) > _count(backup[1], host)]
 
         def back() -> None:
-            if not all(host.ready for host in looking):
+            there = [host for host in knowing if host.ready]
+            if not all(host.ready for host in looking) or (knowing and not there):
                 self.ends.append((self.clock.boot() + 1.0, back))
                 return
             self.restoring = False
-            self.servers.mend(*(host.name for host in looking))
+            self.servers.mend(*(host.name for host in (*looking, *there)))
+            for host in self.hosts if there else ():
+                if host not in there and host not in looking:
+                    self.servers.cut(host.name)
+                    self.later(2.0, 2.0, partial(self.servers.mend, host.name))
             self.servers.restore(backup)
             self.servers.regain_majority()
 
@@ -318,6 +330,13 @@ class World:
             host.kill()
         for _ in range(5):
             await asyncio.sleep(0)
+
+
+def _count(records: Mapping[str, Any], host: Host) -> int:
+    """The number that a store, or the cluster's, has of the host."""
+    found = records.get(mark_key(host.name))
+    text = found.value if isinstance(found, Entry) else found or b"0"
+    return int(text) if text.isdigit() else int(msgspec.json.decode(text)["count"])
 
 
 def play(seed: int, steps: int, profile: str = "mixed") -> World:

@@ -279,3 +279,40 @@ async def test_a_host_with_a_record_keeps_its_part_in_a_claim() -> None:
         seen = await host.plan.values.claim(SPACE, world.subnet, made.address)
         assert seen.value is not None
         assert (seen.value.host, set(seen.value.holders)) == ("h0", {"h0/key:db"})
+
+
+async def test_a_key_that_leads_nowhere_leads_to_its_claim_again_after_two_sightings() -> None:
+    """Else it would be given another address elsewhere."""
+    async with cluster(sightings=30.0) as world:
+        host, other = world.hosts
+        made = await claim(host, "key:db")
+        await turns(world, 1)
+        key = made.identity()
+        await other.plan.values.delete(key, (await other.plan.values.identity(SPACE, world.subnet, "key:db")).revision)
+        await turns(world, 1, seconds=25.0)
+        assert (await other.plan.values.identity(SPACE, world.subnet, "key:db")).value is None
+        await turns(world, 4, seconds=25.0)
+        assert (await other.plan.values.identity(SPACE, world.subnet, "key:db")).value == key
+        assert (await claim(other, "key:db")).address == made.address
+
+
+@pytest.mark.parametrize("runs", [True, False])
+async def test_of_two_claims_of_a_key_one_stays_that_is_used_or_to_which_it_leads(runs: bool) -> None:
+    """As a store has them that was restored while the host of one was off. What runs goes on until it stops."""
+    async with cluster(sightings=30.0) as world:
+        host, other = world.hosts
+        made = await claim(host, "key:db")
+        if runs:
+            await host.plan.claims.use(SPACE, world.subnet, made.address, "key:db")
+        await turns(world, 1)
+        values = other.plan.values
+        await values.delete(made.identity(), (await values.identity(SPACE, world.subnet, "key:db")).revision)
+        later = await claim(other, "key:db")
+        assert later.address != made.address
+        await turns(world, 6, seconds=25.0)
+        assert (host.cache.host_claim(SPACE, world.subnet, made.address) is not None) is runs
+        await host.plan.claims.leave(SPACE, world.subnet, made.address)
+        await turns(world, 6, seconds=25.0)
+        assert [each for each, _ in await values.claims(SPACE, world.subnet)] == [later]
+        assert (await values.identity(SPACE, world.subnet, "key:db")).value == later.identity()
+        assert (await claim(host, "key:db")).address == later.address

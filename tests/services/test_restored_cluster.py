@@ -193,6 +193,33 @@ async def test_an_operator_may_say_that_the_store_was_restored() -> None:
         assert world.servers.records["restored"].startswith(b"9-")
 
 
+@pytest.mark.parametrize("in_order", [True, False])
+async def test_a_key_that_was_claimed_where_nobody_knew_has_one_address_once_all_do(in_order: bool) -> None:
+    """The later one: whoever puts its own into the store first."""
+    async with cluster(3) as world:
+        first, second, third = world.hosts
+        third.off()
+        async with restored_since(world):
+            made = await claim(first, "key:db")
+            await turns(world, 2, 2.0)
+            world.servers.cut(first.name)
+            second.off()
+            await turns(world, 1, 4.0)
+        await third.back(turning=False)
+        await turns(world, 3, 4.0)
+        later = await claim(third, "key:db")
+        assert later.address != made.address
+        world.servers.mend()
+        await second.back(turning=False)
+        world.clock.advance(4.0)
+        for host in (first, third) if in_order else (third, first):
+            await host.turn()
+        await turns(world, 30, 4.0)
+        values = SharedValues(first.client)
+        assert [each.address for each, _ in await values.claims(SPACE, world.subnet)] == [later.address]
+        assert (await values.identity(SPACE, world.subnet, "key:db")).value == later.identity()
+
+
 async def test_who_asks_while_another_waits_for_an_answer_does_not_wait_for_one_more() -> None:
     """Each try takes seconds: twenty containers would stand in a row."""
     async with cluster() as world:

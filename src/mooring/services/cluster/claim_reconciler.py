@@ -2,7 +2,8 @@
 
 Rules: what the cluster has and this host does not is released after two sightings of the same revision, by a write that
 expects it, and so is a claim for a lease that is not there; not while somebody lives with it, for a missing record is
-no proof; what this host uses and the cluster has given to another, or to nobody, is told at once.
+no proof; what this host uses and the cluster has given to another, or to nobody, is told at once. The key of a claim
+leads to it, or the claim goes once it is idle.
 """
 
 from __future__ import annotations
@@ -13,20 +14,22 @@ from functools import partial
 
 import msgspec
 
-from mooring.core.address_claims import AddressClaim, HostClaim, Phase, without
+from mooring.core.address_claims import AddressClaim, HostClaim, Identity, Phase, Spec, without
 from mooring.core.blocks import SharedSubnet
 from mooring.core.faults import StaleRevision
+from mooring.core.keys import outlives
 from mooring.core.leases import State
 from mooring.core.networks import Subnet
 from mooring.ports import Clock
 from mooring.services.cluster.address_claims import AddressClaims
 from mooring.services.cluster.known_claims import KnownClaims
-from mooring.services.cluster.shared_values import Member, SharedValues
+from mooring.services.cluster.shared_values import Member, Seen, SharedValues
 from mooring.services.records.record_cache import RecordCache
 
 # What was sighted: an address or a key of a subnet; its revision, and when it was first sighted in that.
 Thing = tuple[Subnet, str]
 Sighting = tuple[int, float]
+NOTHING: Seen[Identity] = Seen(None, 0)
 
 
 class ClaimReconciler:
@@ -67,11 +70,35 @@ class ClaimReconciler:
         for kept in self._cache.every(HostClaim):
             if (kept.claim.space, kept.claim.subnet) == (space, subnet) and kept.phase is Phase.HELD:
                 lost += await self._compare(kept, before)
-        for identity, revision in await self._values.identities(space, subnet):
+        identities = await self._values.identities(space, subnet)
+        for identity, revision in identities:
             found = claims.get(identity.address)
             leads = found is not None and found[0].sequence == identity.sequence
             if not leads and self._is_old(before, (subnet, identity.key), revision):
                 await self._claims.drop_identity(identity, revision)
+        led = {identity.key: Seen(identity, revision) for identity, revision in identities}
+        for claim, _ in claims.values():
+            if outlives(claim.key) and not _leads(led.get(claim.key, NOTHING).value, claim):
+                await self._lead(claim, led.get(claim.key, NOTHING), before)
+
+    async def _lead(self, claim: AddressClaim, led: Seen[Identity], before: dict[Thing, Sighting]) -> None:
+        """The key of this host's claim leads to that, after two sightings; or it leads to another one, as it does where
+        a store was restored while this host was off, and then this one goes once it is idle. Raises Unavailable."""
+        kept = self._cache.host_claim(claim.space, claim.subnet, claim.address)
+        mine = kept is not None and claim.is_of(self._member.host, kept.claim.sequence, kept.claim.generation)
+        if kept is None or not mine or kept.phase is not Phase.HELD:
+            return
+        if not self._is_old(before, (claim.subnet, f"{claim.key} of {claim.sequence}"), led.revision):
+            return
+        spec = Spec(claim.space, claim.subnet, claim.sequence, key=claim.key)
+        if (await self._known.identity(spec)).revision != led.revision:
+            return
+        if await self._known.of_identity(spec, led) is None:
+            with suppress(StaleRevision):
+                await self._values.put(claim.identity(), led.revision)
+        elif not claim.boot and not kept.claim.boot:
+            still = partial(self._is_as_it_was, kept)
+            await self._claims.release(claim.space, claim.subnet, claim.address, still)
 
     async def _without_forgotten(
         self, claims: Collection[tuple[AddressClaim, int]], before: dict[Thing, Sighting]
@@ -169,6 +196,11 @@ class ClaimReconciler:
         if kept is not None and kept.claim.sequence == claim.sequence:
             return False
         return claim.host == self._member.host or without(claim, self._member.host) != claim
+
+
+def _leads(identity: Identity | None, claim: AddressClaim) -> bool:
+    """Whether it leads to the claim."""
+    return identity is not None and identity.sequence == claim.sequence
 
 
 def _hosts_in(claim: AddressClaim) -> set[str]:

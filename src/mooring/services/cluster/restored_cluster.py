@@ -278,11 +278,17 @@ class RestoredCluster:
         raise contended(f"address {mine.address}")
 
     async def _put_identity(self, mine: AddressClaim) -> None:
-        """The claim's key leads to it. Raises StaleRevision."""
+        """The claim's key leads to it, or to one that was made later, where nobody knew of the restore: then this one
+        goes once it is idle (claim_reconciler.py). Raises StaleRevision."""
         if not outlives(mine.key):
             return
         identity = mine.identity()
         seen = await self._values.identity(mine.space, mine.subnet, mine.key)
+        if seen.value is None or seen.value.sequence != mine.sequence:
+            there = seen.value or identity
+            other = (await self._values.claim(there.space, there.subnet, there.address)).value
+            if other is not None and other.sequence == there.sequence and is_later(other, mine):
+                return
         if seen.value != identity:
             await self._values.put(identity, seen.revision)
 
