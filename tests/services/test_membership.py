@@ -373,7 +373,7 @@ async def test_leaving_without_the_cluster_is_said_to_be_wanted(site: Site) -> N
     """Then the record stays until it is forgotten, and the host is told so if it comes back."""
     _, second = await pair(site)
     site.servers.lose_majority()
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable, match="; `mooring cluster leave --force` goes without it"):
         await second.leave(False, False)
     await second.leave(True, False)
     assert site.setups["web2"].kept_one is None

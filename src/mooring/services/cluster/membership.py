@@ -315,9 +315,9 @@ class ClusterMembership:
                 await attempted("what moves by itself", self.at_leaving, self._note)
             try:
                 gone = await self._end(HostRecords(cluster), membership, force, dry)
-            except Unavailable:
+            except Unavailable as fault:
                 if not force:
-                    raise
+                    raise Unavailable(fault.what, hint="`mooring cluster leave --force` goes without it") from None
             if not dry:
                 self._host.keep(None)
                 await self._exit(membership.host if gone else "")
