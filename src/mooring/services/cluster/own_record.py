@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from mooring.core.cluster_hosts import ClusterAccess, ClusterHost, Membership, TunnelEnd
+from mooring.core.cluster_hosts import ClusterAccess, ClusterHost, ClusterRecord, Membership, TunnelEnd
 from mooring.core.faults import Fault, StaleRevision, Unavailable
 from mooring.core.overlays import PORT
 from mooring.ports import Clock, ClusterSetup
@@ -72,8 +72,12 @@ class OwnRecord:
             self._untold = ""
 
     async def present(self, records: HostRecords, membership: Membership) -> None:
-        """The cluster has the record, also when its store was restored from a backup of before the host joined. Raises
-        Unavailable."""
+        """The cluster has the record, also when its store was restored from a backup of before the host joined, or has
+        lost everything: then it is told which cluster it is, as nobody could join it. Raises Unavailable."""
+        if await records.cluster() is None:
+            made = ClusterRecord(id=membership.access.cluster, made=self._clock.now(), by=membership.name)
+            with suppress(StaleRevision):
+                await records.make_cluster(made)
         if (await records.host(membership.host))[0] is None:
             names = membership.host, membership.name, membership.underlay
             mine = await self.made(*names, membership.access, self._clock.now())
