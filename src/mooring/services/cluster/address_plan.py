@@ -231,11 +231,15 @@ class AddressPlan:
         await self.hosts.look()
         return f"host {self.hosts.name(host)} {'has it' if decided.claim is not None else 'decides over it'}"
 
-    async def forget(self, host: str) -> None:
+    async def forget(self, host: str, dry: bool = False) -> None:
         """No address, block or part in a network of the cluster is the host's, which is gone for good. Raises Conflict
         while it is heard, or has only just gone silent; Unavailable, and then it may be done again. After a restore of
-        the cluster's store nobody waits for the host any more, also where this is so."""
+        the cluster's store nobody waits for the host any more, also where this is so. dry: nothing is done."""
         async with self.hosts.named():
+            if dry:
+                if self.restored.waiting or await self.values.hosts.places():
+                    await self._forgetting.check(host)
+                return
             with suppress(Unavailable):
                 await self.restored.sure()
             if self.restored.waiting:

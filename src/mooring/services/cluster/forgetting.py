@@ -5,6 +5,8 @@ Rule: that it is off is an operator's word; a host that is heard is not forgotte
 
 from __future__ import annotations
 
+from math import ceil
+
 import msgspec
 
 from mooring.core.address_claims import AddressClaim, without
@@ -41,9 +43,12 @@ class Forgetting:
     async def check(self, host: str) -> None:
         """Raises Conflict unless the host is silent, and has been for a while."""
         standing = await self._sessions.standing(host)
-        if standing.heard or standing.silent < self._sessions.rule.grace:
-            state = "is heard" if standing.heard else "has only just gone silent"
-            raise Conflict(f"host {host} {state}, and keeps what it has", hint="let it leave, or switch it off first")
+        grace = self._sessions.rule.grace
+        if standing.heard:
+            raise Conflict(f"host {host} is heard, and keeps what it has", hint="let it leave, or switch it off first")
+        if standing.silent < grace:
+            what = f"host {host} has only just gone silent, and keeps what it has"
+            raise Conflict(what, hint=f"let it leave, or if it is off, try again in {ceil(grace - standing.silent)} s")
 
     async def _free(self, block: Block, host: str) -> None:
         seen: Seen[Block] = await self._values.block(block.space, block.subnet, block.index)

@@ -84,10 +84,10 @@ class ClusterRows:
             raise Conflict(f"{row.name} is this host", hint="`mooring cluster leave` takes it out")
         if row.heard:
             raise Conflict(f"host {row.name} is heard", hint="`mooring cluster leave` there takes it out")
+        if (plan := self._runtime.plan) is not None:
+            await plan.forget(row.id, dry)
         if dry:
             return row
-        if (plan := self._runtime.plan) is not None:
-            await plan.forget(row.id)
         if held := await records.held(row.id):
             raise Conflict(f"host {row.name} has {len(held)} keys in the cluster, such as {held[0]}, and keeps them")
         _, revision = await records.host(row.id)
