@@ -105,6 +105,21 @@ async def test_a_key_that_another_host_has_is_told_with_its_host() -> None:
             await lookup.explain("shop")
 
 
+async def test_of_a_key_on_a_host_that_is_not_heard_the_way_out_is_told() -> None:
+    """Nobody can ask that host."""
+    async with fixed_world() as world:
+        one, two = world.hosts
+        address = (await one.create("db", "shop")).ipv4
+        remote = RemoteNames(lambda: None, lambda ident: "web")
+        remote.begin("h2", "two")
+        remote.note_silent(frozenset({"h1"}))
+        others = OtherHosts(two.services.cache, two.services.ipam.shared, remote)
+        (reason,) = (await others.of_key("shop", NotFound("nobody"))).reasons
+        assert reason.text[2] == (
+            f"Host h1 is not heard: if it is surely off, `mooring lease move {address} --force` brings it here."
+        )
+
+
 async def test_what_is_kept_here_for_a_key_that_runs_elsewhere_is_not_all_that_is_said() -> None:
     """The address moved with its key: this host's lease waits, and the container is on the other one."""
     async with fixed_world() as world:

@@ -12,8 +12,9 @@ from ipaddress import ip_address
 
 from msgspec.structs import replace
 
+from mooring.core.address_claims import AddressClaim
 from mooring.core.faults import NotFound, Unavailable
-from mooring.core.keys import is_meant
+from mooring.core.keys import is_meant, is_ports, outlives
 from mooring.core.leases import State
 from mooring.core.networks import Address
 from mooring.core.pools import Pool
@@ -80,12 +81,21 @@ class OtherHosts:
             text = [
                 f"{claim.address} is in subnet {pool.subnet}, which hosts share; nothing on this host holds it.",
                 f"The cluster has it for {plan.hosts.words(claim.held_by())}.",
-                f"`mooring explain {claim.address}` on host {plan.hosts.name(claim.host)} says more.",
+                self._further(claim, plan.hosts.name(claim.host)),
             ]
             reasons.append(
                 Reason("held", pool.space, str(pool.subnet), pool.network, State.FIXED.value, text, str(claim.address))
             )
         return sorted(reasons, key=lambda each: int(ip_address(each.address)))
+
+    def _further(self, claim: AddressClaim, host: str) -> str:
+        """What whoever asks can do next: nobody can ask a host that is off. host: its name."""
+        if self._remote is None or not self._remote.is_silent(claim.host):
+            return f"`mooring explain {claim.address}` on host {host} says more."
+        if not outlives(claim.key) or is_ports(claim.key):
+            return f"Host {host} is not heard."
+        move = f"`mooring lease move {claim.address} --force`"
+        return f"Host {host} is not heard: if it is surely off, {move} brings it here."
 
     async def _with(self, reason: Reason, address: Address) -> Reason:
         pool = next((each for each in self._cache.every(Pool) if self._is_of(reason, each)), None)
