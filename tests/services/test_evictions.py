@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 
@@ -77,6 +79,10 @@ async def test_whose_block_is_another_hosts_is_put_off_the_network(caplog: pytes
         "host web2 decides over it"
     )
     assert finding.remedy == "`docker restart web` gives it an interface and an address again"
+    network = host.services.cache.network(NETWORK)
+    assert network is not None
+    await host.services.cache.commit(put=[replace(network, name="shop")])
+    assert "in network shop: " in host.runtime.evictions.findings()[0].text
     assert caplog.text.count(finding.text) == 1
 
 

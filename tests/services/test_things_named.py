@@ -67,7 +67,7 @@ async def test_a_dns_name_is_explained_as_who_has_it() -> None:
 
 
 async def test_a_dns_name_of_another_host_is_explained_as_that_hosts() -> None:
-    """With what to ask there; and that the host is not heard."""
+    """With what to ask there; or that the host is not heard, and then nobody can."""
     host = await sample()
     assert host.services.keeping is not None
     remote = host.services.keeping.host_names.remote
@@ -75,11 +75,11 @@ async def test_a_dns_name_of_another_host_is_explained_as_that_hosts() -> None:
     remote.take_part("shared", SAMPLE_WEB)
     remote.note("ep/h1/shared/e1", advertised("h1", "e1", "far", "10.32.0.90"))
     for heard, words in (
-        (True, "of host h1, of 10.32.0.90."),
-        (False, "of host h1, which is not heard, of 10.32.0.90."),
+        (True, "of host h1, with 10.32.0.90."),
+        (False, "of host h1, which is not heard, with 10.32.0.90."),
     ):
         remote.note_silent(frozenset() if heard else frozenset({"h1"}))
         for what in ("far.1f6b2c000000.mooring", "far"):
             (reason,) = (await host.operations.lookup.explain(what)).reasons
             assert words in reason.text[0]
-            assert "`mooring explain far` on h1" in reason.text[1]
+            assert reason.text[1:] == (["`mooring explain far` on host h1 says more."] if heard else [])

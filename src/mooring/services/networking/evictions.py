@@ -50,13 +50,13 @@ class Eviction:
     at: float
     heard: float
 
-    def finding(self) -> Finding:
-        """For a person."""
+    def finding(self, network: str) -> Finding:
+        """For a person. network: what it is called."""
         who = f"container {self.container}" if self.container else f"endpoint {self.endpoint[:12]}"
         lost = f": {self.lost}" if self.lost else ""
         return Finding(
             f"evicted {self.endpoint}",
-            f"{who} runs without an interface in network {self.network[:12]}{lost}",
+            f"{who} runs without an interface in network {network}{lost}",
             "what the cluster says of its address" if self.lost else "Docker's list of containers, and the records",
             self.at,
             f"`docker restart {self.container or 'CONTAINER'}` gives it an interface and an address again",
@@ -163,13 +163,18 @@ class Evictions:
                 with suppress(Fault):
                     if who := await whose(segment.space, segment.subnet, address):
                         eviction = self._done[endpoint.id] = replace(eviction, lost=f"{eviction.lost}; {who}")
-        log.warning("%s; %s", eviction.finding().text, eviction.finding().remedy)
+        finding = self._finding(eviction)
+        log.warning("%s; %s", finding.text, finding.remedy)
 
     def findings(self) -> list[Finding]:
         """Containers that were put off a network and run on without it, or that lack the record of their endpoint."""
         now = self._clock.boot()
         self._done = {ident: done for ident, done in self._done.items() if now - done.heard < FORGOTTEN}
-        return [done.finding() for done in self._done.values()]
+        return [self._finding(done) for done in self._done.values()]
+
+    def _finding(self, done: Eviction) -> Finding:
+        network = self._cache.network(done.network)
+        return done.finding(network.name if network is not None and network.name else done.network[:12])
 
     def _note(self, container: Container) -> None:
         """The engine tells of the container."""

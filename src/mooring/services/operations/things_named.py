@@ -103,9 +103,10 @@ def _elsewhere(what: str, host_names: HostNames) -> Iterator[Reason]:
         host = remote.host_name(entry.host)
         addresses = ", ".join(map(str, entry.addresses)) or "no address, as it is not healthy"
         heard = ", which is not heard" if remote.is_silent(entry.host) else ""
+        more = f"`mooring explain {entry.names[0]}` on host {host} says more."
         yield Reason("none", "", None, network_id, "", [
-            f"{entry.full_name(host_names.zone)} is a container of host {host}{heard}, of {addresses}.",
-            f"`mooring explain {entry.names[0]}` on {host} says more.",
+            f"{entry.full_name(host_names.zone)} is a container of host {host}{heard}, with {addresses}.",
+            *((more,) if not heard else ()),
         ])  # fmt: skip
 
 
