@@ -32,6 +32,7 @@ async def test_an_address_is_claimed_by_one_at_a_time_and_given_to_nobody_meanwh
             with pytest.raises(Conflict, match="is being claimed"), being_claimed.claiming(place, mine):
                 pass
         assert (SPACE, address) not in being_claimed
+        assert being_claimed._waiting == {}  # nothing grows with the number of blocks that ever were
         assert not host.ipam.index.of(host.pool.id).is_held(int(address))
         host.ipam.index.of(host.pool.id).hold(int(address))
         with pytest.raises(Conflict, match="in use on host h0"), being_claimed.claiming(place, mine):

@@ -136,6 +136,31 @@ async def test_who_comes_first_does_it_for_all_who_come_meanwhile() -> None:
     assert done == ["first", "other", "later"]
 
 
+async def test_all_for_whom_a_thing_was_done_go_on_at_the_same_moment() -> None:
+    """Who did it does not run ahead: what they ask for next would come one by one."""
+    once, gate, loop = OneForAll(), asyncio.Event(), asyncio.get_running_loop()
+    moments: list[int] = []
+    ticks = 0
+
+    def tick() -> None:
+        nonlocal ticks
+        ticks += 1
+        if len(moments) < 4:
+            loop.call_soon(tick)
+
+    async def ask() -> None:
+        await once.do("a", gate.wait)
+        moments.append(ticks)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(4):
+            group.create_task(ask())
+        await asyncio.sleep(0)
+        tick()
+        gate.set()
+    assert len(set(moments)) == 1
+
+
 @pytest.mark.parametrize(("fault", "outcomes"), [(Unavailable("x"), 3), (Conflict("x"), 1), (None, 1)])
 async def test_what_went_wrong_is_told_to_all_or_found_by_each(fault: Exception | None, outcomes: int) -> None:
     """As whoever made it wants; who breaks off (None) leaves the others to begin anew."""

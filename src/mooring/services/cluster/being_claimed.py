@@ -79,10 +79,10 @@ class BeingClaimed:
     def claiming(self, place: Place, claim: AddressClaim, mine: bool = False, leads: bool = False) -> Iterator[None]:
         """The claim is made, in the block. mine: for this host. leads: its key, which led nowhere, is to lead to it.
         Raises Conflict when somebody here has the address, or is claiming it."""
-        waiting = self._waiting.setdefault(place, {})
-        if claim.address in waiting:
+        if claim.address in self._waiting.get(place, ()):
             raise Conflict(f"address {claim.address} is being claimed", hint="try again")
         with self._kept(claim):
+            waiting = self._waiting.setdefault(place, {})
             waiting[claim.address] = claim
             if mine:
                 self._mine.add(claim.sequence)
@@ -92,6 +92,8 @@ class BeingClaimed:
                 yield
             finally:
                 del waiting[claim.address]
+                if not waiting:
+                    del self._waiting[place]
                 for some in (self._mine, self._leading, self.borne, self.led):
                     some.discard(claim.sequence)
 
@@ -99,9 +101,9 @@ class BeingClaimed:
     def _kept(self, claim: AddressClaim) -> Iterator[None]:
         """Nobody here is given the address meanwhile. Raises Conflict when somebody has it."""
         number = int(claim.address)
-        pools = self._index.pools_of(claim.space, claim.subnet)
-        if (claim.space, claim.address) in self._chosen:
-            pools = []  # whoever chose it holds it
+        # Whoever chose it holds it.
+        is_chosen = (claim.space, claim.address) in self._chosen
+        pools = [] if is_chosen else self._index.pools_of(claim.space, claim.subnet)
         if self.is_used(claim) or any(self._index.of(pool.id).is_held(number) for pool in pools):
             raise self.in_use(claim)
         for pool in pools:

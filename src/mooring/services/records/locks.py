@@ -112,25 +112,35 @@ class KeyedLocks:
 
 
 class OneForAll:
-    """Whoever comes first does a thing for all who come meanwhile. told: faults of the work that are raised to all of
-    them; any other is his alone who did it."""
+    """Whoever comes first does a thing for all who come meanwhile; all go on at the same moment, so that what they ask
+    for next comes together as well. told: faults of the work that are raised to all; any other is his who did it."""
 
     def __init__(self, told: type[Exception] = Exception) -> None:
         self._told = told
-        self._going: dict[Hashable, asyncio.Future[None]] = {}
+        self._going: dict[Hashable, list[asyncio.Future[None]]] = {}
 
-    async def do(self, key: Hashable, work: Callable[[], Awaitable[None]]) -> None:
+    async def do(self, key: Hashable, work: Callable[[], Awaitable[object]]) -> None:
         """The work was done once, or broken off, since this was called, or had begun before; raises what it raises."""
-        if (going := self._going.get(key)) is not None:
-            return await asyncio.shield(going)
-        going = self._going[key] = asyncio.get_running_loop().create_future()
+        if (waiting := self._going.get(key)) is not None:
+            turn = asyncio.get_running_loop().create_future()
+            waiting.append(turn)
+            await turn
+            return
+        waiting = self._going[key] = []
+        told: Exception | None = None
         try:
             await work()
         except self._told as fault:
-            going.set_exception(fault)
-            going.exception()  # perhaps nobody waits
+            told = fault
             raise
         finally:
             del self._going[key]
-            if not going.done():
-                going.set_result(None)
+            for turn in waiting:
+                if turn.done():
+                    continue
+                if told is None:
+                    turn.set_result(None)
+                else:
+                    turn.set_exception(told)
+        if waiting:
+            await asyncio.sleep(0)
