@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import replace
 from ipaddress import ip_address
 
@@ -12,6 +13,7 @@ from mooring.core.address_claims import AddressClaim, HostClaim, Phase, Spec
 from mooring.core.blocks import Block
 from mooring.core.faults import Conflict, Exhausted, NotFound, Unavailable
 from mooring.core.networks import Address
+from mooring.services.records.record_cache import Record
 from mooring.testing.memory_cluster import Step
 from mooring.testing.memory_store import When
 from tests.services.cluster_hosts import SPACE, Host
@@ -329,6 +331,35 @@ async def test_of_two_hosts_that_claim_for_a_key_at_once_one_is_refused_and_keep
         await turns(world, 3, seconds=1.0)
         assert (await claim(one, "key:db")).address == others[0].address
         assert len(shared_keys(world)) == 2
+
+
+@pytest.mark.parametrize("key", ["key:db", "container:c1"])
+async def test_who_breaks_off_a_claim_while_the_store_fails_has_broken_it_off(
+    key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """He is told of no fault, which would let him go on where the daemon ends. What the cluster has goes later."""
+    async with cluster(1) as world:
+        (host,) = world.hosts
+        written, commit = asyncio.Event(), host.cache.commit
+
+        async def fails(put: Iterable[Record] = (), delete: Iterable[Record] = ()) -> int:
+            put = list(put)
+            if any(isinstance(each, HostClaim) for each in put):
+                written.set()
+                await asyncio.sleep(0)
+                raise Unavailable("the disk is full")
+            return await commit(put, delete)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(host.cache, "commit", fails)
+            async with asyncio.TaskGroup() as tasks:
+                asking = tasks.create_task(claim(host, key))
+                await written.wait()
+                asking.cancel()
+        assert asking.cancelled()
+        await turns(world, 12, seconds=6.0)
+        assert shared_keys(world) == []
+        assert (await claim(host, key)).key == key
 
 
 async def test_a_claim_that_ended_while_its_key_was_looked_up_is_not_taken_where_it_is_written_again() -> None:

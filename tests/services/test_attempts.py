@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from mooring.core.faults import Conflict, Fault
-from mooring.services.cluster.attempts import attempted
+from mooring.core.faults import Conflict, Fault, Unavailable
+from mooring.services.cluster.attempts import all_of, attempted
 
 
 async def test_whatever_goes_wrong_is_noted(caplog: pytest.LogCaptureFixture) -> None:
@@ -41,3 +41,39 @@ async def test_who_is_cancelled_ends() -> None:
         task.cancel()
     assert task.cancelled()
     assert noted == []
+
+
+async def test_who_is_cancelled_ends_also_when_a_part_of_it_fails_at_that_moment() -> None:
+    """`asyncio.gather` tells of the failure instead, and whoever takes that for an outage goes on for ever."""
+    gone = asyncio.get_running_loop().create_future()
+
+    async def fail() -> None:
+        await gone
+        raise Unavailable("no member answers")
+
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(all_of(fail(), asyncio.sleep(60.0)))
+        for _ in range(2):
+            await asyncio.sleep(0)
+        gone.set_result(None)
+        await asyncio.sleep(0)
+        task.cancel()
+    assert task.cancelled()
+
+
+async def test_what_works_together_give_comes_in_their_order() -> None:
+    """And the first failure of theirs, when all have ended."""
+    ended: list[str] = []
+
+    async def work(name: str, turns: int, fault: Fault | None = None) -> str:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        ended.append(name)
+        if fault is not None:
+            raise fault
+        return name
+
+    assert await all_of(work("slow", 3), work("quick", 0)) == ["slow", "quick"]
+    with pytest.raises(Conflict, match="first"):
+        await all_of(work("a", 2, Conflict("first")), work("b", 0, Conflict("second")), work("c", 5))
+    assert ended == ["quick", "slow", "b", "a", "c"]

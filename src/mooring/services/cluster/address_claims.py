@@ -238,8 +238,7 @@ class AddressClaims:
     async def leave(
         self, space: str, subnet: Subnet, address: Address, still: Callable[[], bool] = lambda: True
     ) -> None:  # fmt: skip
-        """The address is not in use here any more; the cluster is told by `settle`. still: asked when it is its turn.
-        Raises Unavailable."""
+        """It is not in use here any more; `settle` tells the cluster. still: asked in its turn. Raises Unavailable."""
         async with self._turns.hold((space, subnet, address)):
             kept = self._cache.host_claim(space, subnet, address)
             if kept is not None and kept.phase is Phase.HELD and still():
@@ -378,11 +377,12 @@ class AddressClaims:
             await self._values.delete(identity, revision)
 
     async def _abandon(self, claim: AddressClaim) -> None:
-        """The claim came to nothing here, whatever the cluster says of it; `settle` tells it."""
+        """It came to nothing here, whatever the cluster says: `settle` tells it, or it is found by comparison."""
         over = HostClaim(claim=claim, phase=Phase.RELEASING)
-        while self._kept(claim) != over:
-            with suppress(StaleRevision):  # whoever carved it out for us was about to keep it
-                await asyncio.shield(self._keep(over))
+        with suppress(Unavailable):
+            while self._kept(claim) != over:
+                with suppress(StaleRevision):  # whoever carved it out for us was about to keep it
+                    await asyncio.shield(self._keep(over))
 
     async def _keep(self, kept: HostClaim) -> HostClaim:
         await self._cache.commit(put=[kept])

@@ -16,6 +16,7 @@ from contextlib import suppress
 from mooring.core.advertisements import Advertisement, host_prefix
 from mooring.core.faults import BadRequest, Fault, StaleRevision, Unavailable
 from mooring.ports import Clock, Cluster, Entry
+from mooring.services.cluster.attempts import all_of
 from mooring.services.cluster.shared_values import advertised, advertisement_of
 from mooring.services.records.pacing import Pace
 
@@ -92,7 +93,7 @@ class AdvertisementWriter:
                 return
             entries, _ = await cluster.scan(self._prefix)
             for begin in range(0, len(entries), AT_ONCE):
-                await asyncio.gather(*(_drop(cluster, entry) for entry in entries[begin : begin + AT_ONCE]))
+                await all_of(*(_drop(cluster, entry) for entry in entries[begin : begin + AT_ONCE]))
 
     def turn(self) -> list[Fault]:
         """What waits is tried again, and everything is looked at now and then; what the last try could not do."""
@@ -150,7 +151,7 @@ class AdvertisementWriter:
 
     async def _write(self, cluster: Cluster, keys: Iterable[str]) -> None:
         """These are as they are wanted, unless somebody else has written them meanwhile. Raises Unavailable."""
-        faults = await asyncio.gather(*(self._write_one(cluster, key) for key in keys))
+        faults = await all_of(*(self._write_one(cluster, key) for key in keys))
         for fault in faults:
             if fault is not None:
                 raise fault

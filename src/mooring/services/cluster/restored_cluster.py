@@ -31,6 +31,7 @@ from mooring.core.faults import StaleRevision, Unavailable
 from mooring.core.keys import outlives
 from mooring.core.networks import Subnet
 from mooring.ports import Clock, Cluster, Entry
+from mooring.services.cluster.attempts import all_of
 from mooring.services.cluster.free_blocks import opened
 from mooring.services.cluster.last_writes import LastWrites, is_later, settle_older
 from mooring.services.cluster.shared_values import ATTEMPTS, Member, Seen, SharedValues, contended
@@ -156,7 +157,7 @@ class RestoredCluster:
         self._looked = self._clock.boot()
 
     async def _look(self) -> None:
-        mine, said = await asyncio.gather(self._cluster.get(mark_key(self._member.host)), self._cluster.get(RESTORED))
+        mine, said = await all_of(self._cluster.get(mark_key(self._member.host)), self._cluster.get(RESTORED))
         mark, count = self._mark(), _number(mine)
         if self.behind is None:
             self.behind = count > mark.count
