@@ -68,6 +68,17 @@ async def test_what_is_leaving_or_held_back_is_not_given() -> None:
     assert ranges(index) == [(0, 16), (32, 48)]
 
 
+async def test_a_block_of_no_boot_is_known_until_it_has_one_or_is_gone() -> None:
+    """Somebody else gives from it."""
+    parted = [msgspec.structs.replace(block(number), boot="") for number in (5, 3)]
+    cache, index = await index_of(SHARED, block(0), *parted)
+    assert index.without_boot("default", SUBNET) == 3
+    await cache.commit(put=[block(3)])
+    assert index.without_boot("default", SUBNET) == 5
+    await cache.commit(delete=[parted[0]])
+    assert index.without_boot("default", SUBNET) is index.without_boot("other", SUBNET) is None
+
+
 async def test_a_subnet_that_is_not_shared_any_more_is_as_any_other() -> None:
     """Its blocks count for nothing."""
     cache, index = await index_of(SHARED, block(0))

@@ -103,13 +103,13 @@ class HostBlocks:
 
     def copied(self, space: str, subnet: Subnet) -> Conflict | None:
         """What to tell where a copy of this machine gives what this host gave, None where there is none."""
-        for local in self._index.blocks.blocks(space, subnet):
-            if not local.boot:
-                return Conflict(
-                    f"block {local.index} of {subnet} is given from by another machine that is this host as well",
-                    hint="if one is a copy of the other, let it `mooring cluster leave --force` and join anew",
-                )
-        return None
+        index = self._index.blocks.without_boot(space, subnet)
+        if index is None:
+            return None
+        return Conflict(
+            f"block {index} of {subnet} is given from by another machine that is this host as well",
+            hint="if one is a copy of the other, let it `mooring cluster leave --force` and join anew",
+        )
 
     async def _part(self, local: HostBlock) -> None:
         """A copy of this machine has written the block, and gives its addresses: this host does so no more."""

@@ -24,6 +24,7 @@ class BlockIndex:
         self.any = False
         self._blocks: dict[Place, dict[int, HostBlock]] = {}
         self._held_back: set[tuple[Place, int]] = set()
+        self._without_boot: dict[Place, set[int]] = {}
         self._parts: dict[Place, dict[int, Ranges]] = {}  # what may be given of each block
         self._ranges: dict[Place, Ranges | None] = {}  # None: to be joined when they are asked for
         self._boot: str | None = None
@@ -48,6 +49,10 @@ class BlockIndex:
     def block(self, space: str, subnet: Subnet, index: int) -> HostBlock | None:
         """The host's block of that number."""
         return self._blocks.get((space, subnet), {}).get(index)
+
+    def without_boot(self, space: str, subnet: Subnet) -> int | None:
+        """The number of a block of the host's that is given from in no boot of its own."""
+        return min(self._without_boot.get((space, subnet), ()), default=None)
 
     def block_of(self, space: str, subnet: Subnet, address: Address) -> HostBlock | None:
         """The host's block that has the address."""
@@ -82,6 +87,11 @@ class BlockIndex:
             self._reckon_all((after.space, after.subnet))
         elif isinstance(block := after or before, HostBlock):
             blocks = self._blocks.setdefault((block.space, block.subnet), {})
+            parted = self._without_boot.setdefault((block.space, block.subnet), set())
+            if after is None or block.boot:
+                parted.discard(block.index)
+            else:
+                parted.add(block.index)
             if after is None:
                 blocks.pop(block.index, None)
                 self._held_back.discard(((block.space, block.subnet), block.index))
