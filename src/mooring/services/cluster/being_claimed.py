@@ -75,6 +75,10 @@ class BeingClaimed:
         wanted = self._leading - self.led
         return [claim.identity() for claim in block.carved.values() if claim is not None and claim.sequence in wanted]
 
+    def note_led(self, identities: Sequence[Identity]) -> None:
+        """Those lead to their claims by now; who has not waited for it does not ask any more."""
+        self.led |= self._leading & {each.sequence for each in identities}
+
     @contextmanager
     def claiming(self, place: Place, claim: AddressClaim, mine: bool = False, leads: bool = False) -> Iterator[None]:
         """The claim is made, in the block. mine: for this host. leads: its key, which led nowhere, is to lead to it.

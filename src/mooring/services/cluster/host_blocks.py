@@ -371,7 +371,7 @@ class HostBlocks:
                 leading = self.being_claimed.leading(after)
                 revision, led = await self._values.put_with(after, seen.revision, leading)
                 self._seen[place] = Seen(after, revision)
-                self.being_claimed.led.update(each.sequence for each in led)
+                self.being_claimed.note_led(led)
                 return
         raise contended(f"block {local.index} of {local.subnet}")
 
