@@ -100,7 +100,7 @@ class LastWrites:
         claim, put = kept.claim, 0  # put: the revision in which it has been written here
         for _ in range(ATTEMPTS):
             with suppress(StaleRevision):
-                other = await self._led_to(led.value, theirs) if outlives(claim.key) else None
+                other = await self.led_to(led.value, theirs) if outlives(claim.key) else None
                 if there.revision == put and not claim.boot and _is_anothers(other, claim):
                     # Who forgot this host did not come to its end, and the key has been claimed since.
                     if there.value is not None:
@@ -124,7 +124,7 @@ class LastWrites:
             theirs = {there.value.address: (there.value, there.revision)} if there.value is not None else {}
         raise contended(f"address {claim.address}")
 
-    async def _led_to(
+    async def led_to(
         self, identity: Identity | None, theirs: Claims
     ) -> AddressClaim | None:  # fmt: skip
         """The claim that the identity leads to, which may have no key yet. theirs: some of those that have."""

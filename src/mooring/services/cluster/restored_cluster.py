@@ -285,10 +285,9 @@ class RestoredCluster:
             return
         identity = mine.identity()
         seen = await self._values.identity(mine.space, mine.subnet, mine.key)
-        if seen.value is None or seen.value.sequence != mine.sequence:
-            there = seen.value or identity
-            other = (await self._values.claim(there.space, there.subnet, there.address)).value
-            if other is not None and other.sequence == there.sequence and is_later(other, mine):
+        if seen.value is not None and seen.value.sequence != mine.sequence:
+            other = await self.last_writes.led_to(seen.value, {})
+            if other is not None and is_later(other, mine):
                 return
         if seen.value != identity:
             await self._values.put(identity, seen.revision)
