@@ -131,6 +131,9 @@ def test_an_address_is_carved_out_for_one_claim() -> None:
     (None, None, Decides()),
     (None, claim(), Decides(claim=claim())),
     (FREE, claim(), Decides(claim=claim())),
+    (FREE, None, Decides()),
+    (given_up(OWNED), claim(), Decides(claim=claim())),
+    (given_up(OWNED), None, Decides(settled=True)),
     (OWNED, None, Decides(owner="A")),
     (OWNED, claim(), Decides(owner="A")),  # it came too late
     (noted(OWNED, [X]), claim(), Decides(claim=claim())),

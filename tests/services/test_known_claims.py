@@ -11,7 +11,7 @@ from mooring.services.cluster.known_claims import KnownClaims
 from mooring.testing.memory_cluster import Step
 from mooring.testing.memory_store import When
 from tests.services.cluster_hosts import SPACE
-from tests.services.plan_hosts import claim, cluster, owned, turns
+from tests.services.plan_hosts import claim, cluster, owned, shared, turns
 
 
 async def test_a_claim_is_known_from_its_block_until_it_has_a_key() -> None:
@@ -33,18 +33,24 @@ async def test_a_claim_is_known_from_its_block_until_it_has_a_key() -> None:
         assert owned(host)
 
 
+@pytest.mark.parametrize("given_up", [False, True])
 @pytest.mark.parametrize("look", ["known", "written"])
-async def test_a_claim_that_goes_from_its_block_to_its_key_meanwhile_is_known_all_the_same(look: str) -> None:
-    """Between the look at the key and that at the block; an identity that leads to it is not dropped for that."""
+async def test_a_claim_that_goes_from_its_block_to_its_key_meanwhile_is_known_all_the_same(
+    look: str, given_up: bool
+) -> None:
+    """Between the look at the key and that at the block; an identity that leads to it is not dropped for that.
+    given_up: the block is nobody's then."""
     async with cluster() as world:
         host, other = world.hosts
         made = await claim(host, "key:db")
         gone: list[str] = []
+        if given_up:
+            await host.plan.blocks.give_up(shared(world))
 
         async def pause(step: Step) -> None:
             if step.client == "h1" and step.key.startswith("addr/") and step.when is When.AFTER and not gone:
                 gone.append(step.key)
-                await host.plan.turn()
+                await host.plan.blocks.tend(shared(world))
             await asyncio.sleep(0)
 
         world.servers.pause = pause
@@ -53,3 +59,4 @@ async def test_a_claim_that_goes_from_its_block_to_its_key_meanwhile_is_known_al
         assert isinstance(found, AddressClaim)
         assert gone
         assert found == made
+        assert bool(owned(host)) is not given_up

@@ -215,7 +215,7 @@ def taken_from(block: Block) -> Block:
 class Decides:
     """Who decides over an address. owner: the host that owns its block, "" when the claim does. claim: that of the
     address, None where there is none. written: whether it has a key of its own. settled: the block says that there was
-    a key, which was not found."""
+    a key, or may have been, and none was found."""
 
     owner: str = ""
     claim: AddressClaim | None = None
@@ -230,7 +230,7 @@ def decides(block: Block | None, address: Address, claim: AddressClaim | None) -
     was left over. A block that bears a claim is the truth until that has a key; then the key is.
     """
     if block is None or not block.host:
-        return Decides(claim=claim)
+        return Decides(claim=claim, settled=claim is None and block is not None and block.generation > 0)
     if address not in block.carved:
         return Decides(owner=block.host)
     borne = block.carved[address]

@@ -36,7 +36,8 @@ class KnownClaims:
     async def decides(self, space: str, subnet: Subnet, address: Address) -> Decides:
         """Who decides over the address."""
         decided = await self._decides(space, subnet, address)
-        # The block knows of a key that was not there yet when it was looked for: it is gone, or has come in between.
+        # The block knows of a key that was not there yet when it was looked for, or was given up, for which each claim
+        # gets one: it is gone, or has come in between.
         return await self._decides(space, subnet, address) if decided.settled else decided
 
     async def _decides(self, space: str, subnet: Subnet, address: Address) -> Decides:
