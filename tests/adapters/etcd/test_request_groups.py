@@ -106,6 +106,26 @@ async def test_of_a_group_that_is_refused_each_is_asked_by_itself() -> None:
     assert server.seen == [[b"a", b"b", b"c"], [b"a"], [b"b"], [b"c"]]
 
 
+async def test_of_a_group_that_is_refused_nobody_waits_for_another() -> None:
+    """Behind an etcd that takes few operations at once, one whose answer does not come holds up himself alone."""
+    server = Server(bad=b"b")
+    came = asyncio.Event()
+
+    async def alone(data: bytes) -> bytes:
+        if data == b"a":
+            await came.wait()
+        came.set()
+        return await server.alone(data)
+
+    groups = RequestGroups(TRANSACTION, alone, server.together)
+    groups.grouping = True
+    async with asyncio.timeout(5):
+        first, second, third = await ask(groups, "a", "b", "c")
+    assert isinstance(first, Answer)
+    assert isinstance(second, Refused)
+    assert isinstance(third, Answer)
+
+
 @pytest.mark.parametrize(
     "fault",
     [Refused("no answer in time", Outcome.UNKNOWN), Refused("no leader", Outcome.NOTHING_DONE), Unavailable("closed")],

@@ -1,7 +1,7 @@
 """Requests of one moment, sent as one transaction: each with its own condition, and its own answer.
 
 Rules: nobody waits for others to come; a key is in a group once, since etcd takes no more; what is refused to a group
-is asked by each for itself, and what became of a group that was not answered is unknown to each.
+is asked by each for itself, at once, and what became of a group that was not answered is unknown to each.
 Source: etcd, api/etcdserverpb/rpc.proto (RequestOp, ResponseOp); server/etcdserver/api/v3rpc/key.go (what is refused).
 """
 
@@ -74,8 +74,8 @@ class RequestGroups:
     async def _send(self, group: list[_Request]) -> None:
         try:
             if len(group) == 1 or not await self._answered(group):
-                for request in group:
-                    await self._send_alone(request)
+                # At once: where the store refuses every group, the last would else wait for all that came before.
+                await asyncio.gather(*map(self._send_alone, group))
         except Unavailable as fault:
             _fail(group, fault)
         except BaseException:
