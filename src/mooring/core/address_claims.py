@@ -182,8 +182,9 @@ def has_already(claim: AddressClaim) -> Conflict:
 
 
 def at_once(key: str) -> Unavailable:
-    """The refusal where two hosts claim for one key at a time."""
-    return Unavailable(f"key {key} is given an address on another host at this moment", hint="try again")
+    """The refusal where two hosts claim for one key at a time, or a write came late that this host had given up."""
+    what = f"key {key} is given an address at this moment, on another host or by an attempt before this one"
+    return Unavailable(what, hint="try again")
 
 
 @dataclass(frozen=True, slots=True)
