@@ -39,6 +39,12 @@ def test_only_what_a_member_says_before_it_proposes_leaves_a_write_undone(
     assert "https://e:2379" in str(fault)
 
 
+def test_what_an_account_may_not_is_told_with_the_right_that_it_needs() -> None:
+    """Of a role that has parts of the prefix only, etcd says no more than that."""
+    fault = meaning_of("https://e:2379", "PERMISSION_DENIED", "etcdserver: permission denied")
+    assert "readwrite on all of the cluster's prefix" in fault.hint
+
+
 def test_a_compacted_revision_is_a_fault_of_its_own() -> None:
     """A scan that took too long begins again."""
     said = "etcdserver: mvcc: required revision has been compacted"

@@ -62,6 +62,14 @@ REFUSALS = (
     "UNIMPLEMENTED",
     "RESOURCE_EXHAUSTED",
 )
+# What to do, where a member says the words.
+HINTS = {
+    "space exceeded": "compact and defragment it, then `etcdctl alarm disarm`",
+    "permission denied": (
+        "give the role of the hosts' account readwrite on all of the cluster's prefix "
+        "(`etcdctl role grant-permission --prefix=true ROLE readwrite PREFIX`)"
+    ),
+}
 
 
 class Outcome(Enum):
@@ -102,7 +110,7 @@ def meaning_of(endpoint: str, code: str, details: str) -> Unavailable:
         outcome = Outcome.NOTHING_DONE
     else:
         outcome = Outcome.REFUSED if code in REFUSALS else Outcome.UNKNOWN
-    hint = "compact and defragment it, then `etcdctl alarm disarm`" if "space exceeded" in details else ""
+    hint = next((each for words, each in HINTS.items() if words in details), "")
     token = "auth token" in details or "auth store is old" in details
     words = "no answer in time" if code == "DEADLINE_EXCEEDED" else details or code.lower()
     if code == "UNAVAILABLE" and not details.startswith("etcdserver:"):  # gRPC's words, for a connection that ended
