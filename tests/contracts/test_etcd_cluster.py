@@ -180,6 +180,40 @@ async def test_what_goes_with_a_write_goes_after_it_where_no_transaction_takes_b
     }
 
 
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_nothing_that_goes_with_a_write_is_under_way_once_that_has_failed(
+    cluster: EtcdCluster, monkeypatch: pytest.MonkeyPatch, cancelled: bool
+) -> None:
+    """Who was cancelled as a part of it failed is told of no fault."""
+    fails, ended = asyncio.Event(), list[str]()
+
+    async def put(key: str, value: bytes, expect: int) -> int:
+        if key == "fails":
+            fails.set()
+            await asyncio.sleep(0)
+            raise Unavailable("the store is away")
+        for _ in range(5):
+            await asyncio.sleep(0)
+        ended.append(key)
+        return 1
+
+    monkeypatch.setattr(cluster._writes, "grouping", False)
+    monkeypatch.setattr(cluster, "put", put)
+
+    async def ask() -> None:
+        with pytest.raises(Unavailable):
+            await cluster.put_with("first", b"", 0, {"fails": b"", "slow": b""})
+        assert ended == ["first", "slow"]
+
+    async with asyncio.TaskGroup() as tasks:
+        asking = tasks.create_task(ask())
+        await fails.wait()
+        await asyncio.sleep(0)
+        if cancelled:
+            asking.cancel()
+    assert asking.cancelled() is cancelled
+
+
 async def test_without_a_majority_everything_is_unavailable_within_seconds(
     three_members: Etcds, cluster: EtcdCluster
 ) -> None:

@@ -126,7 +126,11 @@ class EtcdCluster:
                 each = zip(new, answers_of(answer, TRANSACTION), strict=True)
                 return header_number(answer, 3), {name for name, own in each if succeeded(own)}
         revision = await self.put(key, value, expect)
-        done = await asyncio.gather(*(self._is_new(each, its) for each, its in new.items()))
+        # None is under way any more when this ends; and whoever is cancelled as one fails would be told only of that.
+        done = await asyncio.gather(*(self._is_new(each, its) for each, its in new.items()), return_exceptions=True)
+        for fault in done:
+            if isinstance(fault, BaseException):
+                raise fault
         return revision, {name for name, was_new in zip(new, done, strict=True) if was_new}
 
     async def _is_new(self, key: str, value: bytes) -> bool:
