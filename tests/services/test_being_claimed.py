@@ -74,6 +74,37 @@ async def test_who_does_not_wait_for_its_claim_leaves_none_that_is_being_made(ki
         assert len(await host.plan.values.claims(SPACE, world.subnet)) == 3
 
 
+async def test_an_address_that_was_broken_off_and_asked_for_again_is_had_soon() -> None:
+    """The first write comes after it was given up, and before the second is refused: it is the first that is to go."""
+    async with cluster(1) as world:
+        (host,) = world.hosts
+        (index,) = owned(host)
+        reached, gate = asyncio.Event(), asyncio.Event()
+
+        async def pause(step: Step) -> None:
+            if step.method == "put" and step.key.startswith("block/"):
+                reached.set()
+                await gate.wait()
+
+        async def refused() -> None:
+            with pytest.raises(Conflict, match="is claimed"):
+                await claim(host, "container:c3", wanted)
+
+        wanted = f"10.0.0.{16 * index + 2}"
+        world.servers.pause = pause
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(claim(host, "container:c1", f"10.0.0.{16 * index + 1}"))
+            asking = tasks.create_task(claim(host, "container:c2", wanted))
+            await reached.wait()
+            asking.cancel()
+            tasks.create_task(refused())
+            for _ in range(40):
+                await asyncio.sleep(0)
+            gate.set()
+        await turns(world, 2)
+        assert (await claim(host, "container:c4", wanted)).key == "container:c4"
+
+
 @pytest.mark.parametrize("first", [True, False], ids=["who asked first", "who came along"])
 async def test_who_does_not_wait_any_more_while_claims_are_kept_for_all_leaves_none(
     first: bool, monkeypatch: pytest.MonkeyPatch

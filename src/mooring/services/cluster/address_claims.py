@@ -377,10 +377,10 @@ class AddressClaims:
             await self._values.delete(identity, revision)
 
     async def _abandon(self, claim: AddressClaim) -> None:
-        """It came to nothing here, whatever the cluster says: `settle` tells it, or it is found by comparison."""
+        """It came to nothing here: `settle` tells it, or, after one before of which it is yet to tell, a comparison."""
         over = HostClaim(claim=claim, phase=Phase.RELEASING)
         with suppress(Unavailable):
-            while self._kept(claim) != over:
+            while (kept := self._kept(claim)) is None or (kept != over and kept.claim.sequence == claim.sequence):
                 with suppress(StaleRevision):  # whoever carved it out for us was about to keep it
                     await asyncio.shield(self._keep(over))
 
