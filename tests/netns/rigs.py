@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import json
 import os
+import re
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +31,7 @@ from mooring.core.networks import Network, NetworkOptions, Segment
 from mooring.core.plumbing import Domain, Fact, Remove, plan
 from mooring.core.port_bindings import PortBinding, Protocol
 
+_ADDS_IPV6 = re.compile(r"\baddr(ess)? add [0-9a-f]*:")
 _CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -43,10 +47,34 @@ def _check(status: int) -> None:
 
 
 def sh(*lines: str) -> str:
-    """Run the lines in a shell, in the current namespace, and return what they print."""
+    """Run the lines in a shell, in the current namespace, and return what they print. An IPv6 address that they add is
+    there by then."""
     done = subprocess.run(["sh", "-ec", "\n".join(lines)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{lines}: {done.stderr}"
+    if any(_ADDS_IPV6.search(line) for line in lines):
+        _wait_for_addresses()
     return done.stdout
+
+
+def _wait_for_addresses() -> None:
+    """The kernel makes the route to an IPv6 address of its own, and tells of it, in a queue, also where it is not to
+    look for duplicates (net/ipv6/addrconf.c, addrconf_dad_work): until then what is sent there is lost."""
+    for _ in range(int(PATIENCE * 200)):
+        links = json.loads(_shown("address"))
+        wanted = {
+            each["local"]
+            for link in links
+            for each in link["addr_info"]
+            if "UP" in link["flags"] and ("LOOPBACK" in link["flags"] or each.get("nodad"))
+        }
+        if wanted <= {route["dst"] for route in json.loads(_shown("route", "show", "table", "all", "type", "local"))}:
+            return
+        time.sleep(0.005)
+
+
+def _shown(*words: str) -> str:
+    done = subprocess.run(["ip", "-6", "-json", *words], capture_output=True, text=True, check=True)
+    return done.stdout or "[]"
 
 
 class Namespace:

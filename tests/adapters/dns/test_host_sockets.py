@@ -29,10 +29,10 @@ def test_what_comes_is_told_with_its_interface_as_it_is_called_where_the_socket_
         sh("ip link set lo up", "ip link add other index 70 type bridge", f"ip address add {address} dev lo")
         with socket.socket(datagram.family, socket.SOCK_DGRAM) as asking:
             asking.sendto(b"?", (address, 5353))
-        datagram.setblocking(True)
+        datagram.settimeout(15.0)
         told = datagram.recvmsg(10, ANCILLARY)[1]
         with socket.create_connection((address, 5353)):
-            stream.setblocking(True)
+            stream.settimeout(15.0)
             connected = stream.accept()[0]
         del there
     with datagram, stream, connected:
