@@ -214,6 +214,20 @@ async def test_nothing_that_goes_with_a_write_is_under_way_once_that_has_failed(
     assert asking.cancelled() is cancelled
 
 
+async def test_an_answer_that_lacks_what_went_with_a_write_is_of_an_unknown_outcome(
+    cluster: EtcdCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of what passes requests on to an etcd and knows less of them."""
+    await cluster.scan("")
+
+    async def short(method: str, request: bytes, *, again: bool = False) -> bytes:
+        return message((1, b""), (2, 1))
+
+    monkeypatch.setattr(cluster, "ask", short)
+    with pytest.raises(Refused, match="not one of etcd's"):
+        await cluster.put_with("short", b"1", 0, {"short/1": b"1"})
+
+
 async def test_without_a_majority_everything_is_unavailable_within_seconds(
     three_members: Etcds, cluster: EtcdCluster
 ) -> None:

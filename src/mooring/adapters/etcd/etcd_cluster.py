@@ -123,8 +123,10 @@ class EtcdCluster:
             else:
                 if not succeeded(answer):
                     raise StaleRevision(key)
-                each = zip(new, answers_of(answer, TRANSACTION), strict=True)
-                return header_number(answer, 3), {name for name, own in each if succeeded(own)}
+                own = answers_of(answer, TRANSACTION)
+                if len(own) != len(new):
+                    raise Refused("the answer is not one of etcd's", Outcome.UNKNOWN)
+                return header_number(answer, 3), {name for name, each in zip(new, own, strict=True) if succeeded(each)}
         revision = await self.put(key, value, expect)
         # None is under way any more when this ends; and whoever is cancelled as one fails would be told only of that.
         done = await asyncio.gather(*(self._is_new(each, its) for each, its in new.items()), return_exceptions=True)
