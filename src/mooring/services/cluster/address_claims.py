@@ -1,8 +1,8 @@
 """Claims of this host: addresses that are fixed, or in no block, made, used, moved here and released.
 
-Rules: nobody is told of a claim before this host's own store has it, until the cluster was told that it is over; what a
-claim says is written by compare-and-swap, and after an unknown outcome nothing relies on it until it was written again;
-who has an address of no block is settled by reading the block after the key was written, which has one then.
+Rules: this host's own store has a claim before anybody is told of it, and until the cluster was told that it is over;
+what a claim says is written by compare-and-swap, and after an unknown outcome nothing relies on it until it was written
+again; who has an address of no block is settled by reading the block after the key was written, which has one then.
 """
 
 from __future__ import annotations
@@ -109,9 +109,8 @@ class AddressClaims:
         try:
             await self._values.put(wanted.identity(), seen.revision)
         except StaleRevision:
-            if (
-                await self._known.identity(spec)
-            ).value != wanted.identity():  # a write of ours that broke off may be it
+            # A write of ours that broke off may be it.
+            if (await self._known.identity(spec)).value != wanted.identity():
                 raise at_once(spec.key) from None
 
     async def _write(self, wanted: AddressClaim, leads: bool) -> bool:

@@ -124,9 +124,7 @@ class LastWrites:
             theirs = {there.value.address: (there.value, there.revision)} if there.value is not None else {}
         raise contended(f"address {claim.address}")
 
-    async def led_to(
-        self, identity: Identity | None, theirs: Claims
-    ) -> AddressClaim | None:  # fmt: skip
+    async def led_to(self, identity: Identity | None, theirs: Claims) -> AddressClaim | None:
         """The claim that the identity leads to, which may have no key yet. theirs: some of those that have."""
         if identity is None:
             return None
